@@ -1,4 +1,11 @@
+//! (front page: to be written)
 #![no_std]
 #![forbid(unsafe_code)]
-//! (stub)
+
 extern crate alloc;
+
+pub mod bencode;
+pub mod id;
+pub mod map;
+pub mod rng;
+pub mod time;
