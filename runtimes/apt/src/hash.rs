@@ -48,6 +48,16 @@ impl Sha256 {
         let offset_s = u64::from_be_bytes([a, b, c, d, e, f, g, h]) % DATE_SPAN_S;
         HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_DATE_S + offset_s))
     }
+
+    /// As [`FromStr`], from bytes that need not be UTF-8.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, ParseSha256Error> {
+        let mut hash = [0; 32];
+        match hex::decode_to_slice(text, &mut hash) {
+            Ok(()) => Ok(Self(hash)),
+            Err(hex::FromHexError::InvalidHexCharacter { index, .. }) => Err(ParseSha256Error::NotHex(index)),
+            Err(_) => Err(ParseSha256Error::Length(text.len())),
+        }
+    }
 }
 
 impl fmt::Display for Sha256 {
@@ -92,20 +102,6 @@ impl FromStr for Sha256 {
     }
 }
 
-impl Sha256 {
-    /// As [`FromStr`], from bytes that need not be UTF-8.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, ParseSha256Error> {
-        let mut hash = [0; 32];
-        match hex::decode_to_slice(text, &mut hash) {
-            Ok(()) => Ok(Self(hash)),
-            Err(hex::FromHexError::InvalidHexCharacter { index, .. }) => {
-                Err(ParseSha256Error::NotHex(index))
-            }
-            Err(_) => Err(ParseSha256Error::Length(text.len())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -127,10 +123,7 @@ mod tests {
         assert_eq!(parse(""), ParseSha256Error::Length(0));
         assert_eq!(parse(&EMPTY[1..]), ParseSha256Error::Length(63));
         assert_eq!(parse(&format!("{EMPTY}00")), ParseSha256Error::Length(66));
-        assert_eq!(
-            parse(&EMPTY.replace('f', "g")),
-            ParseSha256Error::NotHex(18)
-        );
+        assert_eq!(parse(&EMPTY.replace('f', "g")), ParseSha256Error::NotHex(10));
     }
 
     #[test]
@@ -144,9 +137,6 @@ mod tests {
         // this code. A change would break If-Range between versions.
         let date = Sha256::of(b"").last_modified();
         assert_eq!(date.to_string(), "Thu, 12 Aug 2010 04:23:49 GMT");
-        assert_eq!(
-            Sha256([0; 32]).last_modified().to_string(),
-            "Mon, 01 Jan 1990 00:00:00 GMT"
-        );
+        assert_eq!(Sha256([0; 32]).last_modified().to_string(), "Mon, 01 Jan 1990 00:00:00 GMT");
     }
 }
