@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod hash;
+pub mod http;
 pub mod path;
 pub mod url;
 
