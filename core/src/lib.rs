@@ -5,7 +5,9 @@
 extern crate alloc;
 
 pub mod bencode;
+pub mod config;
 pub mod id;
+pub mod krpc;
 pub mod map;
 pub mod rng;
 pub mod time;

@@ -279,6 +279,35 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// The byte strings of a list that [`Decoder::skip`] has read.
+///
+/// It ends at the first item that is no byte string, or at the list's end:
+/// [`is_complete`](Self::is_complete) tells which.
+#[derive(Clone, Debug)]
+pub struct ByteStrings<'a>(&'a [u8]);
+
+impl<'a> ByteStrings<'a> {
+    /// At the start of `list`; of nothing if that is another value.
+    pub fn new(list: &'a [u8]) -> ByteStrings<'a> {
+        ByteStrings(list.strip_prefix(b"l").unwrap_or_default())
+    }
+
+    /// Whether all that is left is the list's end.
+    pub fn is_complete(&self) -> bool {
+        self.0 == b"e"
+    }
+}
+
+impl<'a> Iterator for ByteStrings<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (rest, item) = byte_string(self.0).ok()?;
+        self.0 = rest;
+        Some(item)
+    }
+}
+
 /// Digits without a leading zero.
 fn number(input: &[u8]) -> Parsed<'_, &[u8]> {
     verify(digit1, |digits: &[u8]| digits[0] != b'0' || digits.len() == 1).parse(input)

@@ -8,5 +8,5 @@
 mod decode;
 mod encode;
 
-pub use decode::{Bounds, DecodeError, Decoder, Fault, Kind};
+pub use decode::{Bounds, ByteStrings, DecodeError, Decoder, Fault, Kind};
 pub use encode::{Encoder, bytes_len, integer_len};
