@@ -218,7 +218,7 @@ fn fill(deb: &Path, size: u64, seed: u64) {
         .unwrap_or_else(|| panic!("{} is {built} bytes already, {size} wanted", deb.display()));
     assert!(rest.is_multiple_of(2), "ar members are padded to even sizes");
     let mut file = File::options().append(true).open(deb).unwrap();
-    write!(file, "{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", "_padding", 0, 0, 0, 100_644, rest).unwrap();
+    writeln!(file, "{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", "_padding", 0, 0, 0, 100_644, rest).unwrap();
     file.write_all(&noise(seed + 10_000, rest)).unwrap();
 }
 
