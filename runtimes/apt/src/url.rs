@@ -393,13 +393,63 @@ mod tests {
         }
     }
 
+    /// Of what random targets are made, so that many of them can be used.
+    const PARTS: [&str; 24] = [
+        "http://",
+        "https://",
+        "HTTPS///",
+        "https",
+        "/",
+        "//",
+        "/",
+        ".",
+        "..",
+        "a",
+        "M.example",
+        ":80",
+        ":443",
+        ":8080",
+        "[::1]",
+        "127.0.0.1",
+        "%2b",
+        "+",
+        "%7E",
+        "%2f",
+        "%2e",
+        "?",
+        "#",
+        "@",
+    ];
+
+    fn assemble(choices: &[u8]) -> String {
+        choices.iter().map(|&choice| PARTS[usize::from(choice) % PARTS.len()]).collect()
+    }
+
     quickcheck! {
-        fn a_parsed_target_parses_again_to_itself(text: String) -> bool {
-            let text = format!("http://{text}");
-            match Target::parse(&text) {
-                Ok(target) => Target::parse(&target.upstream.to_string()) == Ok(target),
-                Err(_) => true,
-            }
+        fn a_parsed_target_parses_again_to_itself(choices: Vec<u8>) -> bool {
+            ["http://a", "/a/", "http://", "/", ""].iter().all(|start| {
+                match Target::parse(&format!("{start}{}", assemble(&choices))) {
+                    Ok(Target { upstream, .. }) => {
+                        let sent = format!("{}://{}{}", upstream.scheme, upstream.authority(), upstream.origin_form());
+                        Upstream::parse(&upstream.to_string()).as_ref() == Ok(&upstream)
+                            && Upstream::parse(&sent) == Ok(upstream)
+                    }
+                    Err(_) => true,
+                }
+            })
+        }
+
+        fn behind_the_prefix_is_what_the_prefix_style_means(choices: Vec<u8>) -> bool {
+            let path = format!("/{}", assemble(&choices));
+            let Ok(meant) = Target::parse(&path) else { return true };
+            let Ok(ours) = Upstream::parse(&format!("http://127.0.0.1:9977{path}")) else { return true };
+            ours.behind_prefix() == Ok(meant.upstream)
+        }
+
+        fn any_text_is_read_without_panic(text: String) -> bool {
+            let _ = Target::parse(&text);
+            let _ = Target::parse(&format!("http://{text}"));
+            true
         }
     }
 }
