@@ -89,11 +89,15 @@ impl Upstream {
     pub fn behind_prefix(&self) -> Result<Self, UrlError> {
         let rest = self.path.strip_prefix('/').unwrap_or(&self.path);
         // A canonical path escapes the brackets of an IPv6 address.
+        let (https, rest) = match rest.split_once("///") {
+            Some((name, rest)) if name.eq_ignore_ascii_case("https") => ("HTTPS///", rest),
+            _ => ("", rest),
+        };
         let rest = match rest.starts_with("%5B") {
             true => rest.replacen("%5B", "[", 1).replacen("%5D", "]", 1),
             false => rest.to_owned(),
         };
-        let mut behind = Self::from_authority(Scheme::Http, &rest)?;
+        let mut behind = Self::from_authority(Scheme::Http, &format!("{https}{rest}"))?;
         behind.query.clone_from(&self.query);
         Ok(behind)
     }
@@ -353,9 +357,12 @@ mod tests {
         let ours = Upstream::parse("http://127.0.0.1:9977/mirror.example:81/debian").unwrap();
         let behind = ours.behind_prefix().unwrap();
         assert_eq!(behind.to_string(), "http://mirror.example:81/debian");
-        let ours = Upstream::parse("http://127.0.0.1:9977/[::1]:81/debian").unwrap();
-        let behind = ours.behind_prefix().unwrap();
-        assert_eq!(behind.to_string(), "http://[::1]:81/debian");
+        for (path, want) in
+            [("[::1]:81/debian", "http://[::1]:81/debian"), ("HTTPS///[::1]", "https://[::1]/")]
+        {
+            let ours = Upstream::parse(&format!("http://127.0.0.1:9977/{path}")).unwrap();
+            assert_eq!(ours.behind_prefix().unwrap().to_string(), want);
+        }
         let ours = Upstream::parse("http://127.0.0.1:9977/HTTPS///m.example/debian").unwrap();
         assert_eq!(ours.behind_prefix().unwrap().to_string(), "https://m.example/debian");
     }
