@@ -12,6 +12,7 @@ pub use error::ConfigError;
 pub use value::{HostPort, Network, Size, Upstream};
 
 mod error;
+mod place;
 mod value;
 
 use value::{address, in_range};

@@ -37,5 +37,5 @@ pub struct Context {
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
     /// Which mirrors may be asked.
-    pub sources: sources::Sources,
+    pub sources: Arc<sources::Sources>,
 }
