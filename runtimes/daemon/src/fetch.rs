@@ -115,6 +115,16 @@ impl Fetches {
         }
     }
 
+    /// The length in bytes of a file that is here or on its way.
+    pub async fn known_len(&self, sha256: Sha256) -> Option<u64> {
+        let running = self.running().get(&sha256).and_then(|fetch| fetch.progress().len);
+        if running.is_some() {
+            return running;
+        }
+        let context = Arc::clone(&self.context);
+        smol::unblock(move || context.cache.contains(&sha256)).await
+    }
+
     /// Brings all bytes into `fetch`. Whom they are asked from is decided here and
     /// nowhere else.
     async fn download(&self, fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {

@@ -343,3 +343,131 @@ fn prefix(ranges: &RangeSet<u64>) -> u64 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use khashmir_apt::Sha256;
+    use quickcheck::quickcheck;
+
+    use super::*;
+    use crate::cache::Cache;
+    use crate::database::Database;
+
+    struct Bench {
+        fetch: Arc<Fetch>,
+        _dir: tempfile::TempDir,
+    }
+
+    fn fetch_of(content: &[u8]) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Arc::new(Database::open(&dir.path().join("db")).unwrap());
+        let cache = Cache::open(dir.path(), 1 << 30, database).unwrap();
+        let size = Some(content.len() as u64);
+        let expected = vec![Expectation { sha256: Sha256::of(content), size }];
+        let fetch = Fetch::new(expected, cache.create_partial().unwrap()).unwrap();
+        fetch.settle_len(content.len() as u64).unwrap();
+        Bench { fetch: Arc::new(fetch), _dir: dir }
+    }
+
+    impl Bench {
+        fn write(&self, content: &[u8], range: Range<usize>, origin: Origin) {
+            let bytes = Bytes::copy_from_slice(&content[range.clone()]);
+            smol::block_on(self.fetch.write_at(range.start as u64, bytes, origin)).unwrap();
+        }
+
+        fn servable(&self) -> u64 {
+            self.fetch.progress().servable
+        }
+
+        fn digest(&self) -> Option<Verified> {
+            smol::block_on(self.fetch.digest()).unwrap()
+        }
+    }
+
+    #[test]
+    fn no_byte_from_a_peer_flows_before_the_hash_is_right() {
+        let content: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let bench = fetch_of(&content);
+        bench.write(&content, 0..100, Origin::Peer);
+        assert_eq!(bench.servable(), 0);
+        bench.write(&content, 100..1000, Origin::Mirror);
+        assert_eq!(bench.servable(), 0, "what follows a peer's byte waits, too");
+        let verified = bench.digest().unwrap();
+        assert_eq!(bench.servable(), 0);
+        assert!(bench.fetch.finish(verified).is_some());
+        assert_eq!(bench.servable(), 1000);
+        assert_eq!(bench.fetch.bytes_from_mirror(&(50..150)), 50);
+    }
+
+    #[test]
+    fn the_mirrors_bytes_flow_up_to_the_first_that_is_not_its() {
+        let content = vec![7; 1000];
+        let bench = fetch_of(&content);
+        bench.write(&content, 0..10, Origin::Mirror);
+        bench.write(&content, 20..30, Origin::Mirror);
+        assert_eq!(bench.servable(), 10);
+        bench.write(&content, 10..15, Origin::Peer);
+        assert_eq!(bench.servable(), 10);
+        bench.write(&content, 15..20, Origin::Mirror);
+        assert_eq!(bench.servable(), 10);
+    }
+
+    #[test]
+    fn a_peers_lie_is_replaced_by_the_mirror() {
+        let (content, lie) = (vec![1; 1000], vec![2; 1000]);
+        let bench = fetch_of(&content);
+        bench.write(&content, 0..400, Origin::Mirror);
+        bench.write(&lie, 300..1000, Origin::Peer);
+        let wrong = bench.digest().unwrap();
+        assert!(!bench.fetch.is_expected(wrong));
+        bench.fetch.discard_peer_bytes();
+        assert_eq!(bench.digest(), None);
+        assert_eq!(bench.fetch.first_gap(&(0..1000)), Some(400..1000));
+        bench.write(&content, 400..1000, Origin::Mirror);
+        let right = bench.digest().unwrap();
+        assert!(bench.fetch.finish(right).is_some());
+        assert!(matches!(bench.fetch.progress().state, State::Complete(_)));
+    }
+
+    #[test]
+    fn a_wrong_file_is_not_given_out_to_be_kept() {
+        let bench = fetch_of(&[1; 10]);
+        bench.write(&[2; 10], 0..10, Origin::Mirror);
+        let wrong = bench.digest().unwrap();
+        assert!(bench.fetch.finish(wrong).is_none());
+        assert!(matches!(bench.fetch.progress().state, State::Mismatched(_)));
+        assert_eq!(bench.servable(), 10);
+    }
+
+    #[test]
+    fn bytes_past_the_end_and_a_second_length_are_refused() {
+        let bench = fetch_of(&[1; 10]);
+        let past = bench.fetch.write_at(5, Bytes::from_static(&[0; 6]), Origin::Mirror);
+        assert_eq!(smol::block_on(past).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let beyond = bench.fetch.write_at(u64::MAX, Bytes::from_static(b"x"), Origin::Peer);
+        assert!(smol::block_on(beyond).is_err());
+        assert!(bench.fetch.settle_len(11).is_err());
+        assert!(bench.fetch.settle_len(10).is_ok());
+    }
+
+    quickcheck! {
+        fn the_hash_follows_bytes_in_any_order(
+            content: Vec<u8>, cuts: Vec<(usize, usize, bool)>
+        ) -> bool {
+            let bench = fetch_of(&content);
+            for (a, b, from_peer) in cuts.into_iter().take(20) {
+                let (a, b) = (a % (content.len() + 1), b % (content.len() + 1));
+                let origin = if from_peer { Origin::Peer } else { Origin::Mirror };
+                bench.write(&content, a.min(b)..a.max(b), origin);
+                if bench.servable() > content.len() as u64 {
+                    return false;
+                }
+            }
+            while let Some(gap) = bench.fetch.first_gap(&(0..MAX_LEN)) {
+                bench.write(&content, gap.start as usize..gap.end as usize, Origin::Mirror);
+            }
+            bench.digest().is_some_and(|verified| verified.sha256() == Sha256::of(&content))
+        }
+    }
+}

@@ -34,6 +34,8 @@ enum Refreshed {
 struct Kept {
     document: Document,
     body: bytes::Bytes,
+    /// Whether the mirror has just sent it.
+    is_new: bool,
 }
 
 /// Rounds to mirrors that are under way, one for each URL.
@@ -50,7 +52,18 @@ impl Proxy {
     /// Answers with what the mirror has now; a client that has it already is told so.
     pub(super) async fn answer_document(&self, request: &RequestHead, url: &Upstream) -> Answer {
         match self.documents.refreshed(url, self).await {
-            Refreshed::Document(kept) => Answer::Message(answer(request, &kept)),
+            Refreshed::Document(kept) => {
+                let message = answer(request, &kept);
+                if let (Content::Bytes(bytes), 200 | 206) = (&message.content, message.status) {
+                    let counters = &self.context.stats.apt;
+                    let counter = match kept.is_new {
+                        true => &counters.bytes_from_mirror,
+                        false => &counters.bytes_from_cache,
+                    };
+                    counter.add(bytes.len() as u64);
+                }
+                Answer::Message(message)
+            }
             Refreshed::Rejected(rejection) => Answer::Message(Message::from(&*rejection)),
             Refreshed::Failed(fault) => Answer::from(&fault),
         }
@@ -116,7 +129,7 @@ impl Documents {
                         self.keep(key, &document).await;
                     }
                     let body = bytes::Bytes::from(document.body.clone());
-                    return Refreshed::Document(Arc::new(Kept { document, body }));
+                    return Refreshed::Document(Arc::new(Kept { document, body, is_new }));
                 }
                 Err(NotGiven::Rejected(rejection)) => return Refreshed::Rejected(Arc::new(rejection)),
                 Err(NotGiven::Fault(fault)) => fault,

@@ -50,8 +50,8 @@ impl Proxy {
     /// A file that is not here is asked for at the mirror, which knows whether it
     /// still has it.
     async fn answer_head(&self, request: RequestHead, wanted: Wanted) -> Answer {
-        let (context, sha256) = (Arc::clone(&self.context), wanted.newest.sha256);
-        if let Some(len) = smol::unblock(move || context.cache.contains(&sha256)).await {
+        let sha256 = wanted.newest.sha256;
+        if let Some(len) = self.fetches.known_len(sha256).await {
             let omitted = |_| Content::Omitted(Some(len));
             let message = Message::of_file(&request, &validators(sha256), len, omitted);
             return Answer::Message(message);

@@ -83,17 +83,18 @@ impl Teacher {
         Lesson { teacher: Arc::clone(self), mirror }
     }
 
+    /// Whether a lesson about the mirror of `url` is under way.
+    pub(super) fn is_learning(&self, url: &Upstream) -> bool {
+        self.lessons().by_mirror.contains_key(&url.authority())
+    }
+
     /// Waits until no lesson about the mirror of `url` is under way, or for as long as a
-    /// client can wait. Whether there was anything to wait for.
-    pub(super) async fn settle(&self, url: &Upstream) -> bool {
-        let mirror = url.authority();
-        if !self.lessons().by_mirror.contains_key(&mirror) {
-            return false;
-        }
+    /// client can wait.
+    pub(super) async fn settle(&self, url: &Upstream) {
         let ended = async {
             loop {
                 let ended = self.ended.listen();
-                if !self.lessons().by_mirror.contains_key(&mirror) {
+                if !self.is_learning(url) {
                     return;
                 }
                 ended.await;
@@ -103,7 +104,6 @@ impl Teacher {
             smol::Timer::after(MAX_WAIT).await;
         };
         ended.or(enough).await;
-        true
     }
 
     fn lessons(&self) -> MutexGuard<'_, Lessons> {
