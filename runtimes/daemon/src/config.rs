@@ -238,3 +238,7 @@ impl Config {
         toml::from_str(text).map_err(|error| ConfigError::invalid(path.to_owned(), text, &error))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
