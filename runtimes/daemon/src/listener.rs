@@ -7,6 +7,7 @@
 
 mod answer;
 mod connection;
+mod growing;
 mod head;
 mod socket;
 mod writer;
@@ -22,7 +23,8 @@ use smol::{Async, Executor};
 use crate::Context;
 use crate::proxy::Proxy;
 
-pub use answer::{Answer, Content, Growing, Message};
+pub use answer::{Answer, Content, Message};
+pub use growing::Growing;
 
 /// The pause after the system refused a connection for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -24,7 +24,7 @@ impl Framing {
     pub(super) fn of(content: &Content, version: Version) -> Self {
         match content {
             Content::None | Content::Omitted(_) => Self::Empty,
-            content if content.len().is_some() => Self::Length,
+            content if content.known_len().is_some() => Self::Length,
             _ if version == Version::Http11 => Self::Chunked,
             _ => Self::Close,
         }
@@ -42,7 +42,7 @@ pub(super) fn lines(message: &Message, framing: Framing, keep_alive: bool) -> Ve
             head = head.header_bytes(name.as_str(), value.as_bytes());
         }
     }
-    if let Some(len) = message.content.len() {
+    if let Some(len) = message.content.known_len() {
         head = head.content_length(len);
     }
     if framing == Framing::Chunked {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use khashmir_apt::http::ResponseHead;
 use smol::future::FutureExt as _;
 
-use super::answer::{Answer, Content, Growing, Message};
+use super::Growing;
+use super::answer::{Answer, Content, Message};
 use super::head::{self, Framing};
 use super::socket::Socket;
 use crate::fetch::{Fetch, State};
