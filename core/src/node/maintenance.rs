@@ -54,7 +54,9 @@ impl Node {
         let parts = &mut self.parts;
         for family in 0..parts.tables.len() {
             while let Some(contact) = parts.tables[family].take_due_ping(parts.now) {
-                parts.ping(contact, true);
+                if parts.ping(contact, true).is_none() {
+                    parts.tables[family].ping_later(parts.now, &contact);
+                }
             }
         }
         parts.schedule_re_ping();

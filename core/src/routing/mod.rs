@@ -145,6 +145,14 @@ impl RoutingTable {
         Some(due.contact)
     }
 
+    /// `contact` was due for a ping that could not be sent.
+    pub fn ping_later(&mut self, now: Instant, contact: &Contact) {
+        let mut entries = self.buckets.iter_mut().flat_map(|bucket| &mut bucket.entries);
+        if let Some(entry) = entries.find(|entry| entry.contact == *contact) {
+            entry.ping_at = Some(now + self.upkeep.reping_after);
+        }
+    }
+
     /// A lookup for `target` starts: its bucket needs no refresh for a while.
     pub fn touch(&mut self, now: Instant, target: &Id) {
         let index = self.index(target);
