@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, HostPort, LogLevel};
 
@@ -17,7 +17,7 @@ pub use status::render as render_status;
 /// Without a command, runs the daemon in the foreground until SIGTERM or
 /// SIGINT (Ctrl-C).
 #[derive(Debug, Parser)]
-#[command(name = "khashmir", version, args_conflicts_with_subcommands = false)]
+#[command(name = "khashmir", version)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -32,6 +32,25 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (what happens without a command)
+    Run(RunOptions),
+    /// Ask the running daemon how it is
+    Status {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What running the daemon takes, before or after the word `run`.
+#[derive(Debug, Default, PartialEq, Args)]
+struct RunOptions {
     /// Print the configuration in effect, or what is wrong with it, and exit
     #[arg(long)]
     check_config: bool,
@@ -51,18 +70,6 @@ pub struct Cli {
     /// Write what is at least so severe to standard error [default: warn]
     #[arg(long, value_name = "LEVEL")]
     log: Option<LogLevel>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run the daemon (what happens without a command)
-    Run,
-    /// Ask the running daemon how it is
-    Status {
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// What the command line asks for.
@@ -85,40 +92,47 @@ impl Cli {
     /// Reads the configuration, puts the command line's options in its place,
     /// and says what is to be done.
     pub fn action(self) -> Result<Action, ConfigError> {
-        let check_config = self.check_config;
-        let status = match self.command {
-            Some(Command::Status { json }) => Some(json),
-            Some(Command::Run) | None => None,
-        };
-        let mut config = self.effective_config()?;
+        let Self { command, config, data_dir, run } = self;
+        let file = config.or_else(Config::default_file);
+        let mut config = file.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+        if let Some(dir) = data_dir {
+            config.data_dir = Some(dir);
+        }
         let data_dir = config.data_dir_or_default()?;
-        if let Some(json) = status {
-            return Ok(Action::Status { data_dir, json });
+        let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+        let mut options = run;
+        match command {
+            Some(Command::Status { json }) if options == RunOptions::default() => {
+                return Ok(Action::Status { data_dir, json });
+            }
+            Some(Command::Status { .. }) => return Err(ConfigError::RunOptionWithStatus),
+            Some(Command::Run(after)) => options.extend(after),
+            None => {}
         }
         config.data_dir = Some(data_dir);
+        let check_config = options.check_config;
+        options.apply(&mut config);
         Ok(match check_config {
             true => Action::CheckConfig(Box::new(config)),
             false => Action::Run(Box::new(config)),
         })
     }
+}
 
-    fn effective_config(self) -> Result<Config, ConfigError> {
-        let file = self.config.or_else(Config::default_file);
-        let mut config = file.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
-        if let Some(dir) = self.data_dir {
-            config.data_dir = Some(std::path::absolute(&dir).unwrap_or(dir));
-        }
-        if let Some(address) = self.proxy {
-            config.proxy.listen = address;
-        }
-        if let Some(address) = self.listen {
-            config.peers.listen = address;
-        }
-        if let Some(level) = self.log {
-            config.log.level = level;
-        }
+impl RunOptions {
+    fn extend(&mut self, later: Self) {
+        self.check_config |= later.check_config;
+        self.proxy = later.proxy.or(self.proxy);
+        self.listen = later.listen.or(self.listen);
+        self.log = later.log.or(self.log);
+        self.bootstrap.extend(later.bootstrap);
+    }
+
+    fn apply(self, config: &mut Config) {
+        config.proxy.listen = self.proxy.unwrap_or(config.proxy.listen);
+        config.peers.listen = self.listen.unwrap_or(config.peers.listen);
+        config.log.level = self.log.unwrap_or(config.log.level);
         config.dht.bootstrap.extend(self.bootstrap);
-        Ok(config)
     }
 }
 
@@ -190,6 +204,26 @@ mod tests {
         assert_eq!(config.log.level, LogLevel::Debug);
         let bootstrap: Vec<String> = config.dht.bootstrap.iter().map(HostPort::to_string).collect();
         assert_eq!(bootstrap, ["a.example:1", "b.example:2", "[::1]:3"]);
+    }
+
+    #[test]
+    fn options_of_run_stand_before_or_after_it() {
+        let bootstrap = ["khashmir", "--bootstrap", "a.example:1", "run", "--bootstrap", "b.example:2"];
+        let line = bootstrap.into_iter().chain(["--proxy", "127.0.0.1:2"]);
+        let Action::Run(config) = Cli::try_parse_from(line).unwrap().action().unwrap() else {
+            panic!("runs")
+        };
+        assert_eq!(config.proxy.listen, "127.0.0.1:2".parse().unwrap());
+        let bootstrap: Vec<String> = config.dht.bootstrap.iter().map(HostPort::to_string).collect();
+        assert_eq!(bootstrap, ["a.example:1", "b.example:2"]);
+    }
+
+    #[test]
+    fn an_option_that_would_do_nothing_is_refused() {
+        let line = ["khashmir", "--proxy", "127.0.0.1:2", "status"];
+        let error = Cli::try_parse_from(line).unwrap().action().unwrap_err();
+        assert!(matches!(error, ConfigError::RunOptionWithStatus), "{error}");
+        assert!(Cli::try_parse_from(["khashmir", "status", "--log", "info"]).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
 use crate::{Context, listener};
 
-pub use error::StartError;
+pub use error::{Service, StartError};
 
 mod bind;
 mod error;

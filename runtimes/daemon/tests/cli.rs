@@ -1,6 +1,8 @@
 //! The command as a person meets it: what it prints, what its exit code is,
 //! how it starts and ends.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};

@@ -7,8 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
-use super::StartError;
-use super::error::Service;
+use super::{Service, StartError};
 
 /// TCP and UDP on one port, for other machines.
 #[derive(Debug)]
