@@ -1,4 +1,13 @@
+//! (front page: to be written)
 #![no_std]
 #![forbid(unsafe_code)]
-//! (stub)
+
 extern crate alloc;
+
+pub mod bencode;
+pub mod config;
+pub mod id;
+pub mod krpc;
+pub mod map;
+pub mod rng;
+pub mod time;

@@ -1,0 +1,12 @@
+//! Bencode: a decoder that borrows from its input, and a canonical encoder.
+//!
+//! Protocol, section 1. The decoder is a cursor over the input: it is told what to
+//! expect and hands out slices. It allocates nothing, never recurses, reads every
+//! byte once, and stops at bounds on depth and tokens. What it accepts is
+//! canonical: encoding it again gives the same bytes.
+
+mod decode;
+mod encode;
+
+pub use decode::{Bounds, ByteStrings, DecodeError, Decoder, Fault, Kind};
+pub use encode::{Encoder, bytes_len, integer_len};

@@ -1,0 +1,166 @@
+//! From datagrams to messages.
+
+use super::dialect::{COMPACT_IPV4_LEN, COMPACT_IPV6_LEN, Method};
+use super::{
+    Body, Call, CompactAddress, Contacts, ErrorCode, MalformedResponse, Message, Query, Response,
+    TransactionId, Values,
+};
+use crate::bencode::{Bounds, DecodeError, Decoder, Fault, Kind};
+use crate::id::Id;
+
+impl<'a> Message<'a> {
+    /// Reads one datagram. An error means that it is dropped without an answer: it is not
+    /// canonical bencode within [`Bounds::DATAGRAM`], or not a message of this dialect.
+    pub fn decode(datagram: &'a [u8]) -> Result<Message<'a>, DecodeError> {
+        let mut decoder = Decoder::new(datagram, Bounds::DATAGRAM);
+        let unexpected = |offset| DecodeError { fault: Fault::Unexpected, offset };
+        let (mut arguments, mut error, mut method, mut response) = (None, None, None, None);
+        let (mut transaction_id, mut kind) = (None, None);
+        decoder.begin_dictionary()?;
+        while let Some(key) = decoder.next_key()? {
+            match key {
+                b"a" => arguments = Some(Arguments::decode(&mut decoder)?),
+                b"e" => error = Some(decode_error(&mut decoder)?),
+                b"q" => method = Some(decoder.bytes()?),
+                b"r" => response = Some(decode_response(&mut decoder)?),
+                b"t" => transaction_id = Some(TransactionId(decoder.array()?)),
+                b"y" => kind = Some(decoder.bytes()?),
+                _ => drop(decoder.skip()?),
+            }
+        }
+        decoder.finish()?;
+        let missing = unexpected(decoder.offset());
+        let body = match kind.ok_or(missing)? {
+            b"q" => {
+                let arguments = arguments.ok_or(missing)?;
+                let method = Method::from_name(method.ok_or(missing)?);
+                Body::Query(method.ok_or(ErrorCode::MethodUnknown).and_then(|method| arguments.call(method)))
+            }
+            b"r" => Body::Response(response.ok_or(missing)?),
+            b"e" => {
+                let (code, text) = error.ok_or(missing)?;
+                Body::Error(code, text)
+            }
+            _ => return Err(missing),
+        };
+        Ok(Message { transaction_id: transaction_id.ok_or(missing)?, body })
+    }
+}
+
+/// All arguments that any method takes, as far as they are there and of the right type.
+#[derive(Default)]
+struct Arguments<'a> {
+    id: Option<Id>,
+    key: Option<Id>,
+    num: Option<i64>,
+    target: Option<Id>,
+    token: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    /// How many there are, known or not. One too many, or of the wrong type, shows in the count.
+    count: usize,
+}
+
+impl<'a> Arguments<'a> {
+    fn decode(decoder: &mut Decoder<'a>) -> Result<Arguments<'a>, DecodeError> {
+        let mut arguments = Arguments::default();
+        decoder.begin_dictionary()?;
+        while let Some(key) = decoder.next_key()? {
+            arguments.count += 1;
+            match key {
+                b"id" => arguments.id = bytes(decoder)?.and_then(Id::from_slice),
+                b"key" => arguments.key = bytes(decoder)?.and_then(Id::from_slice),
+                b"num" => arguments.num = integer(decoder)?,
+                b"target" => arguments.target = bytes(decoder)?.and_then(Id::from_slice),
+                b"token" => arguments.token = bytes(decoder)?,
+                b"value" => arguments.value = bytes(decoder)?,
+                _ => drop(decoder.skip()?),
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn call(&self, method: Method) -> Result<Query<'a>, ErrorCode> {
+        self.typed(method).ok_or(ErrorCode::MalformedRequest)
+    }
+
+    fn typed(&self, method: Method) -> Option<Query<'a>> {
+        // Beside `id`. Since every one of them is required below, a larger count means an unknown one.
+        let (count, call) = match method {
+            Method::Ping => (0, Call::Ping),
+            Method::Join => (0, Call::Join),
+            Method::FindNode => (1, Call::FindNode { target: self.target? }),
+            Method::FindValue => (1, Call::FindValue { key: self.key? }),
+            Method::GetValue => {
+                (2, Call::GetValue { key: self.key?, num: self.num.filter(|num| *num >= 0)? })
+            }
+            Method::StoreValue => {
+                (3, Call::StoreValue { key: self.key?, value: self.value?, token: self.token? })
+            }
+        };
+        let id = self.id.filter(|id| *id != Id::ZERO)?;
+        (self.count == count + 1).then_some(Query { id, call })
+    }
+}
+
+fn decode_error<'a>(decoder: &mut Decoder<'a>) -> Result<(ErrorCode, &'a [u8]), DecodeError> {
+    let unexpected = DecodeError { fault: Fault::Unexpected, offset: decoder.offset() };
+    decoder.begin_list()?;
+    let code = if decoder.next_item()? { decoder.integer()? } else { return Err(unexpected) };
+    let text = if decoder.next_item()? { decoder.bytes()? } else { return Err(unexpected) };
+    if decoder.next_item()? {
+        return Err(unexpected);
+    }
+    Ok((ErrorCode::from_code(code), text))
+}
+
+fn decode_response<'a>(
+    decoder: &mut Decoder<'a>,
+) -> Result<Result<Response<'a>, MalformedResponse>, DecodeError> {
+    let mut response = Response::new(Id::ZERO);
+    // Each is read to its end in any case: the rest of the datagram has to be checked too.
+    let mut well_formed = true;
+    decoder.begin_dictionary()?;
+    while let Some(key) = decoder.next_key()? {
+        well_formed &= match key {
+            b"id" => keep(&mut response.id, bytes(decoder)?.and_then(Id::from_slice)),
+            b"ip" => keep_some(&mut response.ip, bytes(decoder)?.and_then(CompactAddress::from_slice)),
+            b"ip_addr" => keep_some(&mut response.ip_addr, bytes(decoder)?),
+            b"nodes" => keep_some(&mut response.nodes, Contacts::decode(decoder, COMPACT_IPV4_LEN)?),
+            b"nodes6" => keep_some(&mut response.nodes6, Contacts::decode(decoder, COMPACT_IPV6_LEN)?),
+            b"num" => keep_some(&mut response.num, integer(decoder)?),
+            b"port" => keep_some(&mut response.port, integer(decoder)?.and_then(|port| port.try_into().ok())),
+            b"token" => keep_some(&mut response.token, bytes(decoder)?),
+            b"values" => keep_some(&mut response.values, Values::decode(decoder)?),
+            _ => {
+                decoder.skip()?;
+                true
+            }
+        };
+    }
+    Ok(if well_formed && response.id != Id::ZERO { Ok(response) } else { Err(MalformedResponse) })
+}
+
+fn keep<T>(slot: &mut T, read: Option<T>) -> bool {
+    read.map(|value| *slot = value).is_some()
+}
+
+fn keep_some<T>(slot: &mut Option<T>, read: Option<T>) -> bool {
+    *slot = read;
+    slot.is_some()
+}
+
+/// A byte string; `None` if the value is of another type.
+fn bytes<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
+    match decoder.kind()? {
+        Kind::Bytes => decoder.bytes().map(Some),
+        _ => decoder.skip().map(|_| None),
+    }
+}
+
+/// An integer; `None` if the value is of another type.
+fn integer(decoder: &mut Decoder<'_>) -> Result<Option<i64>, DecodeError> {
+    match decoder.kind()? {
+        Kind::Integer => decoder.integer().map(Some),
+        _ => decoder.skip().map(|_| None),
+    }
+}

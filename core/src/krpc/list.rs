@@ -1,0 +1,181 @@
+//! Lists in messages: of contacts and of values, checked on the way in.
+//!
+//! Each is either a slice that we are about to send or the bytes of a list that
+//! the decoder has checked to its end. Nothing is copied to read either.
+
+use super::compact::{contact_bytes, read_contact};
+use crate::bencode::{ByteStrings, DecodeError, Decoder, Encoder};
+use crate::id::Contact;
+
+/// A list of contacts.
+#[derive(Clone, Copy, Debug)]
+pub struct Contacts<'a>(Source<'a, Contact>);
+
+/// A list of values.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a>(Source<'a, &'a [u8]>);
+
+#[derive(Clone, Copy, Debug)]
+enum Source<'a, T> {
+    Slice(&'a [T]),
+    /// A whole bencoded list of `len` byte strings.
+    Wire {
+        list: &'a [u8],
+        len: usize,
+    },
+}
+
+impl<'a, T> Source<'a, T> {
+    fn decode(
+        decoder: &mut Decoder<'a>,
+        check: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Source<'a, T>>, DecodeError> {
+        let list = decoder.skip()?;
+        let mut items = ByteStrings::new(list);
+        let (mut len, mut good) = (0, true);
+        for item in &mut items {
+            len += 1;
+            good &= check(item);
+        }
+        Ok((good && items.is_complete()).then_some(Source::Wire { list, len }))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Source::Slice(slice) => slice.len(),
+            Source::Wire { len, .. } => *len,
+        }
+    }
+
+    fn iter(&self) -> SourceIter<'a, T> {
+        match *self {
+            Source::Slice(slice) => SourceIter::Slice(slice.iter()),
+            Source::Wire { list, .. } => SourceIter::Wire(ByteStrings::new(list)),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum SourceIter<'a, T> {
+    Slice(core::slice::Iter<'a, T>),
+    Wire(ByteStrings<'a>),
+}
+
+impl<'a> Contacts<'a> {
+    /// The contacts to send, which must all be of one address family.
+    pub fn new(contacts: &'a [Contact]) -> Contacts<'a> {
+        Contacts(Source::Slice(contacts))
+    }
+
+    /// Reads a list of byte strings of `compact_len` each; `None` if it is anything else.
+    pub(super) fn decode(
+        decoder: &mut Decoder<'a>,
+        compact_len: usize,
+    ) -> Result<Option<Contacts<'a>>, DecodeError> {
+        Ok(Source::decode(decoder, |item| item.len() == compact_len)?.map(Contacts))
+    }
+
+    pub(super) fn encode(&self, encoder: &mut Encoder<'_>) {
+        encoder.begin_list();
+        for contact in self.iter() {
+            encoder.bytes(&contact_bytes(&contact));
+        }
+        encoder.end();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The contacts, in the order of the list.
+    pub fn iter(&self) -> ContactsIter<'a> {
+        ContactsIter(self.0.iter())
+    }
+}
+
+impl<'a> Values<'a> {
+    /// The values to send.
+    pub fn new(values: &'a [&'a [u8]]) -> Values<'a> {
+        Values(Source::Slice(values))
+    }
+
+    /// Reads a list of byte strings; `None` if it is anything else.
+    pub(super) fn decode(decoder: &mut Decoder<'a>) -> Result<Option<Values<'a>>, DecodeError> {
+        Ok(Source::decode(decoder, |_| true)?.map(Values))
+    }
+
+    pub(super) fn encode(&self, encoder: &mut Encoder<'_>) {
+        encoder.begin_list();
+        for value in self.iter() {
+            encoder.bytes(value);
+        }
+        encoder.end();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values, in the order of the list.
+    pub fn iter(&self) -> ValuesIter<'a> {
+        ValuesIter(self.0.iter())
+    }
+}
+
+/// Iterates over [`Contacts`].
+#[derive(Clone, Debug)]
+pub struct ContactsIter<'a>(SourceIter<'a, Contact>);
+
+/// Iterates over [`Values`].
+#[derive(Clone, Debug)]
+pub struct ValuesIter<'a>(SourceIter<'a, &'a [u8]>);
+
+impl Iterator for ContactsIter<'_> {
+    type Item = Contact;
+
+    fn next(&mut self) -> Option<Contact> {
+        match &mut self.0 {
+            SourceIter::Slice(slice) => slice.next().copied(),
+            SourceIter::Wire(items) => items.next().and_then(read_contact),
+        }
+    }
+}
+
+impl<'a> Iterator for ValuesIter<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match &mut self.0 {
+            SourceIter::Slice(slice) => slice.next().copied(),
+            SourceIter::Wire(items) => items.next(),
+        }
+    }
+}
+
+impl PartialEq for Contacts<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Contacts<'_> {}
+
+impl PartialEq for Values<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Values<'_> {}

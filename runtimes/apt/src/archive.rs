@@ -1,0 +1,85 @@
+//! Where in an archive a canonical path points.
+
+use crate::Sha256;
+
+/// A path under `/dists/`, taken apart. All parts are canonical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DistsPath<'a> {
+    /// The archive's root, with no `/` at its end: `/debian`, or empty. What a Packages
+    /// file names is relative to it.
+    pub root: &'a str,
+    /// What stands behind `/dists/`: suite and file.
+    pub rest: &'a str,
+}
+
+impl<'a> DistsPath<'a> {
+    /// Splits `path`, which begins with `/`, at its first `/dists/`; `None` if it has none.
+    #[must_use]
+    pub fn parse(path: &'a str) -> Option<Self> {
+        let (root, rest) = path.split_once("/dists/")?;
+        Some(Self { root, rest })
+    }
+
+    /// The suite, if this is the path of its `InRelease`, `Release` or `Release.gpg`.
+    ///
+    /// A suite may have a `/` in its name, as in `bookworm/updates`.
+    #[must_use]
+    pub fn suite_of_release(&self) -> Option<&'a str> {
+        let (suite, name) = self.rest.rsplit_once('/')?;
+        let release = matches!(name, "InRelease" | "Release" | "Release.gpg");
+        (release && !suite.is_empty()).then_some(suite)
+    }
+
+    /// Every way to read the rest as a suite and a path relative to the suite's
+    /// directory, shortest suite first. Only who knows the suites can choose.
+    pub fn splits(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let rest = self.rest;
+        rest.match_indices('/')
+            .map(move |(slash, _)| (&rest[..slash], &rest[slash + 1..]))
+            .filter(|(suite, path)| !suite.is_empty() && !path.is_empty())
+    }
+}
+
+/// The hash in a path that ends with `/by-hash/SHA256/<64 hex digits>`: such a file
+/// never changes.
+///
+/// apt asks for the strongest hash that the Release lists, so weaker ones are not looked
+/// at: such files count as unhashed.
+#[must_use]
+pub fn by_hash(path: &str) -> Option<Sha256> {
+    let (directory, hash) = path.rsplit_once('/')?;
+    directory.ends_with("/by-hash/SHA256").then(|| hash.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn index_paths_come_apart() {
+        let path = DistsPath::parse("/debian/dists/bookworm/updates/InRelease").unwrap();
+        assert_eq!((path.root, path.rest), ("/debian", "bookworm/updates/InRelease"));
+        assert_eq!(path.suite_of_release(), Some("bookworm/updates"));
+
+        let path = DistsPath::parse("/dists/sid/main/Contents-all.gz").unwrap();
+        assert_eq!((path.root, path.suite_of_release()), ("", None));
+        assert_eq!(
+            path.splits().collect::<Vec<_>>(),
+            [("sid", "main/Contents-all.gz"), ("sid/main", "Contents-all.gz")]
+        );
+        assert_eq!(DistsPath::parse("/debian/pool/main/d/dists.deb"), None);
+        assert_eq!(DistsPath::parse("/dists/InRelease").unwrap().suite_of_release(), None);
+    }
+
+    #[test]
+    fn by_hash_paths_tell_the_hash() {
+        let hash = Sha256::of(b"");
+        let path = |name: &str| format!("/d/dists/sid/main/by-hash/{name}/{hash}");
+        assert_eq!(by_hash(&path("SHA256")), Some(hash));
+        assert_eq!(by_hash(&path("MD5Sum")), None);
+        assert_eq!(by_hash(&format!("{}0", path("SHA256"))), None);
+        assert_eq!(by_hash(&format!("/d/{hash}")), None);
+    }
+}

@@ -1,0 +1,295 @@
+//! The cache: files named after the SHA-256 of their content.
+//!
+//! A file is written aside, synced and renamed to its name, so a name never
+//! lies, whatever moment the machine dies at: `cache/<2 hex>/<64 hex>`, and
+//! `partial/` for what is still being written. All calls block; callers on
+//! the executor wrap them in [`smol::unblock`].
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use khashmir_apt::Sha256;
+
+use crate::database::cached_file::{self, CachedRow};
+use crate::database::{Database, DatabaseError, Durability, milliseconds};
+
+pub use file::{CachedFile, Committed, Partial};
+pub use hasher::{Hasher, Verified};
+
+mod file;
+mod hasher;
+mod reconcile;
+
+/// Content-addressed files below one folder, bounded in their total size.
+#[derive(Debug)]
+pub struct Cache {
+    dir: PathBuf,
+    size_limit_bytes: u64,
+    database: Arc<Database>,
+    /// Bytes in all files that have a row.
+    total_bytes: AtomicU64,
+    /// Uses not yet in the database: losing them costs nothing, writing each
+    /// at once would.
+    touched: Mutex<HashMap<Sha256, i64>>,
+    /// The time of the last use, in milliseconds since 1970.
+    last_use_ms: AtomicI64,
+    /// Held while files and rows change together.
+    changing: Mutex<()>,
+}
+
+/// Uses held back before they are written.
+const MAX_TOUCHED: usize = 4096;
+
+impl Cache {
+    /// Opens the cache below `dir`, makes it if there is none, removes what
+    /// a crash left half-written, and brings rows and files in step.
+    pub fn open(dir: &Path, size_limit_bytes: u64, database: Arc<Database>) -> io::Result<Self> {
+        let cache = Self {
+            dir: dir.to_owned(),
+            size_limit_bytes,
+            database,
+            total_bytes: AtomicU64::new(0),
+            touched: Mutex::default(),
+            last_use_ms: AtomicI64::new(0),
+            changing: Mutex::default(),
+        };
+        fs::create_dir_all(cache.files_dir())?;
+        fs::create_dir_all(cache.partial_dir())?;
+        reconcile::remove_litter(&cache.partial_dir())?;
+        let total = reconcile::bring_in_step(&cache.files_dir(), &cache.database)?;
+        cache.total_bytes.store(total, Ordering::Relaxed);
+        let last_use_ms = cache.database.read(cached_file::last_use_ms)?;
+        cache.last_use_ms.store(last_use_ms, Ordering::Relaxed);
+        cache.evict(None)?;
+        Ok(cache)
+    }
+
+    /// The length in bytes of the file with this hash, if it is cached.
+    pub fn contains(&self, sha256: &Sha256) -> Option<u64> {
+        self.row(sha256).map(|row| row.len)
+    }
+
+    /// Whether the file with this hash is cached and an index listed it, so
+    /// that peers may have it.
+    pub fn is_from_index(&self, sha256: &Sha256) -> bool {
+        self.row(sha256).is_some_and(|row| row.from_index)
+    }
+
+    /// Opens the file with this hash, if it is cached, and notes that it was
+    /// used.
+    pub fn open_file(&self, sha256: &Sha256) -> Option<CachedFile> {
+        let row = self.row(sha256)?;
+        let opened = File::open(self.path_of(sha256))
+            .and_then(|file| Ok((file.metadata()?.len() == row.len).then_some(file)));
+        match opened {
+            Ok(Some(file)) => {
+                self.touch(*sha256);
+                let verified = Verified::of_cached(*sha256, row.len);
+                Some(CachedFile { file, verified, from_index: row.from_index })
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%sha256, %error, "cannot open a cached file");
+                None
+            }
+            // Somebody removed or changed it behind our back.
+            Ok(None) | Err(_) => {
+                if let Err(error) = self.forget(sha256) {
+                    tracing::warn!(%sha256, %error, "cannot forget a file that is gone");
+                }
+                None
+            }
+        }
+    }
+
+    /// A new empty file to download into.
+    pub fn create_partial(&self) -> io::Result<Partial> {
+        Partial::create(&self.partial_dir())
+    }
+
+    /// Makes `partial`, whose whole content was hashed to `verified`, a
+    /// cached file; it survives a power failure when this returns.
+    /// `from_index`: an index listed the hash, so peers may have the file.
+    ///
+    /// Refused is a file whose length is not the one that was hashed.
+    pub fn commit(&self, partial: Partial, verified: Verified, from_index: bool) -> io::Result<Committed> {
+        let (sha256, len) = (verified.sha256(), verified.len());
+        let actual = partial.file().metadata()?.len();
+        if actual != len {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{sha256}: {len} bytes were hashed, but the file has {actual}"),
+            ));
+        }
+        if len > self.size_limit_bytes {
+            return Ok(Committed { kept: false, evicted: Vec::new() });
+        }
+        partial.file().sync_all()?;
+
+        let changing = self.lock_changes();
+        partial.persist(&self.path_of(&sha256))?;
+        let row = CachedRow { len, from_index };
+        let now = self.next_use_ms();
+        let is_new = self
+            .database
+            .write(Durability::Relaxed, |transaction| cached_file::insert(transaction, &sha256, row, now))?;
+        if is_new {
+            self.total_bytes.fetch_add(len, Ordering::Relaxed);
+        }
+        let evicted = self.evict_locked(&changing, Some(&sha256))?;
+        Ok(Committed { kept: true, evicted })
+    }
+
+    /// Bytes in all cached files.
+    pub fn total_bytes(&self) -> u64 {
+        self.total_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the SHA-1s of a cached file's pieces, and the SHA-1 of those.
+    /// Returns whether the file is cached.
+    pub fn set_piece_hashes(
+        &self,
+        sha256: &Sha256,
+        piece_hashes: &[u8],
+        sha1: &[u8; 20],
+    ) -> Result<bool, DatabaseError> {
+        self.database.write(Durability::Relaxed, |transaction| {
+            cached_file::set_piece_hashes(transaction, sha256, piece_hashes, sha1)
+        })
+    }
+
+    /// The concatenated SHA-1s of a cached file's pieces, if they were set.
+    pub fn piece_hashes(&self, sha256: &Sha256) -> Result<Option<Vec<u8>>, DatabaseError> {
+        self.database.read(|connection| cached_file::piece_hashes(connection, sha256))
+    }
+
+    /// The piece hashes whose SHA-1 is `sha1`, of a file that peers may have.
+    pub fn piece_hashes_by_sha1(&self, sha1: &[u8; 20]) -> Result<Option<Vec<u8>>, DatabaseError> {
+        self.database.read(|connection| cached_file::piece_hashes_by_sha1(connection, sha1))
+    }
+
+    /// Writes down what was used when. Happens by itself now and then.
+    pub fn flush(&self) -> Result<(), DatabaseError> {
+        let touched = std::mem::take(&mut *self.lock_touched());
+        if touched.is_empty() {
+            return Ok(());
+        }
+        self.database.write(Durability::Relaxed, |transaction| {
+            touched.iter().try_for_each(|(sha256, at)| cached_file::touch(transaction, sha256, *at))
+        })
+    }
+
+    fn row(&self, sha256: &Sha256) -> Option<CachedRow> {
+        self.database
+            .read(|connection| cached_file::find(connection, sha256))
+            .inspect_err(|error| tracing::warn!(%error, "cannot look into the cache"))
+            .ok()
+            .flatten()
+    }
+
+    fn touch(&self, sha256: Sha256) {
+        let is_full = {
+            let mut touched = self.lock_touched();
+            touched.insert(sha256, self.next_use_ms());
+            touched.len() >= MAX_TOUCHED
+        };
+        if is_full && let Err(error) = self.flush() {
+            tracing::warn!(%error, "cannot note which cached files were used");
+        }
+    }
+
+    /// Removes a file that is not what its row says.
+    fn forget(&self, sha256: &Sha256) -> io::Result<()> {
+        let changing = self.lock_changes();
+        let Some(row) = self.row(sha256) else { return Ok(()) };
+        let path = self.path_of(sha256);
+        // It may have been committed anew meanwhile.
+        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == row.len) {
+            return Ok(());
+        }
+        self.remove_locked(&changing, &[(*sha256, row.len)])
+    }
+
+    /// Parts with the least recently used until the rest is within the limit.
+    fn evict(&self, except: Option<&Sha256>) -> io::Result<Vec<Sha256>> {
+        self.evict_locked(&self.lock_changes(), except)
+    }
+
+    fn evict_locked(
+        &self,
+        changing: &MutexGuard<'_, ()>,
+        except: Option<&Sha256>,
+    ) -> io::Result<Vec<Sha256>> {
+        let excess = self.total_bytes().saturating_sub(self.size_limit_bytes);
+        if excess == 0 {
+            return Ok(Vec::new());
+        }
+        self.flush()?;
+        let victims = self.database.write(Durability::Relaxed, |transaction| {
+            cached_file::least_recently_used(transaction, excess, except)
+        })?;
+        self.remove_locked(changing, &victims)?;
+        Ok(victims.into_iter().map(|(sha256, _)| sha256).collect())
+    }
+
+    /// Rows first: a file left over by a crash is found again at the start.
+    fn remove_locked(&self, _changing: &MutexGuard<'_, ()>, files: &[(Sha256, u64)]) -> io::Result<()> {
+        self.database.write(Durability::Relaxed, |transaction| {
+            files.iter().try_for_each(|(sha256, _)| cached_file::remove(transaction, sha256).map(drop))
+        })?;
+        for (sha256, len) in files {
+            self.total_bytes.fetch_sub(*len, Ordering::Relaxed);
+            match fs::remove_file(self.path_of(sha256)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Now, but later than every earlier use, whatever the clock does.
+    fn next_use_ms(&self) -> i64 {
+        let now = milliseconds(SystemTime::now());
+        let next = |last: i64| now.max(last.saturating_add(1));
+        let update =
+            self.last_use_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        next(update.unwrap_or_else(|last| last))
+    }
+
+    fn files_dir(&self) -> PathBuf {
+        self.dir.join("cache")
+    }
+
+    fn partial_dir(&self) -> PathBuf {
+        self.dir.join("partial")
+    }
+
+    fn path_of(&self, sha256: &Sha256) -> PathBuf {
+        let name = sha256.to_string();
+        self.files_dir().join(&name[..2]).join(name)
+    }
+
+    fn lock_touched(&self) -> MutexGuard<'_, HashMap<Sha256, i64>> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "cannot note which cached files were used");
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

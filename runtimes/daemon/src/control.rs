@@ -1,0 +1,1 @@
+//! The Unix socket over which `khashmir status` asks the running daemon.

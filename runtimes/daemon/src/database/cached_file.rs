@@ -1,0 +1,150 @@
+//! The rows of the cache's files. The cache keeps them in step with its
+//! folder.
+
+use khashmir_apt::Sha256;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+/// What is known of one cached file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CachedRow {
+    pub(crate) len: u64,
+    pub(crate) from_index: bool,
+}
+
+pub(crate) fn find(connection: &Connection, sha256: &Sha256) -> rusqlite::Result<Option<CachedRow>> {
+    connection
+        .prepare_cached("SELECT len, from_index FROM cached_file WHERE sha256 = ?1")?
+        .query_row([sha256.0], |row| Ok(CachedRow { len: row.get(0)?, from_index: row.get(1)? }))
+        .optional()
+}
+
+/// All files with their lengths.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(Sha256, u64)>> {
+    connection
+        .prepare("SELECT sha256, len FROM cached_file")?
+        .query_map([], |row| Ok((Sha256(row.get(0)?), row.get(1)?)))?
+        .collect()
+}
+
+/// When a file was last used, in milliseconds since 1970.
+pub(crate) fn last_use_ms(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT ifnull(max(last_used_ms), 0) FROM cached_file", [], |row| row.get(0))
+}
+
+/// Adds a file. Returns whether it is new. What came from an index once,
+/// stays so.
+pub(crate) fn insert(
+    transaction: &Transaction<'_>,
+    sha256: &Sha256,
+    row: CachedRow,
+    last_used_ms: i64,
+) -> rusqlite::Result<bool> {
+    let updated = transaction
+        .prepare_cached(
+            "UPDATE cached_file SET last_used_ms = max(last_used_ms, ?2),
+                                    from_index = max(from_index, ?3)
+             WHERE sha256 = ?1",
+        )?
+        .execute(params![sha256.0, last_used_ms, row.from_index])?;
+    if updated == 0 {
+        transaction
+            .prepare_cached(
+                "INSERT INTO cached_file (sha256, len, last_used_ms, from_index)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![sha256.0, row.len, last_used_ms, row.from_index])?;
+    }
+    Ok(updated == 0)
+}
+
+pub(crate) fn remove(transaction: &Transaction<'_>, sha256: &Sha256) -> rusqlite::Result<bool> {
+    let removed =
+        transaction.prepare_cached("DELETE FROM cached_file WHERE sha256 = ?1")?.execute([sha256.0])?;
+    Ok(removed > 0)
+}
+
+pub(crate) fn touch(
+    transaction: &Transaction<'_>,
+    sha256: &Sha256,
+    last_used_ms: i64,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE cached_file SET last_used_ms = max(last_used_ms, ?2) WHERE sha256 = ?1")?
+        .execute(params![sha256.0, last_used_ms])?;
+    Ok(())
+}
+
+/// The files to part with first, so many that at least `excess_bytes` become
+/// free.
+pub(crate) fn least_recently_used(
+    transaction: &Transaction<'_>,
+    excess_bytes: u64,
+    except: Option<&Sha256>,
+) -> rusqlite::Result<Vec<(Sha256, u64)>> {
+    let mut statement =
+        transaction.prepare_cached("SELECT sha256, len FROM cached_file ORDER BY last_used_ms, rowid")?;
+    let mut rows = statement.query([])?;
+    let mut victims = Vec::new();
+    let mut freed = 0;
+    while freed < excess_bytes {
+        let Some(row) = rows.next()? else { break };
+        let (sha256, len) = (Sha256(row.get(0)?), row.get::<_, u64>(1)?);
+        if except != Some(&sha256) {
+            victims.push((sha256, len));
+            freed += len;
+        }
+    }
+    Ok(victims)
+}
+
+/// Marks the cached files that a learnt index lists, whichever came first.
+pub(crate) fn mark_listed(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
+    // The inner query is run once; cached files not yet marked are few.
+    let unmarked: i64 =
+        transaction
+            .query_row("SELECT count(*) FROM cached_file WHERE NOT from_index", [], |row| row.get(0))?;
+    if unmarked == 0 {
+        return Ok(0);
+    }
+    transaction.execute(
+        "UPDATE cached_file SET from_index = 1
+         WHERE NOT from_index
+           AND (sha256 IN (SELECT sha256 FROM index_entry)
+                OR sha256 IN (SELECT sha256 FROM release_file WHERE index_name IS NOT NULL))",
+        [],
+    )
+}
+
+pub(crate) fn set_piece_hashes(
+    transaction: &Transaction<'_>,
+    sha256: &Sha256,
+    piece_hashes: &[u8],
+    sha1: &[u8; 20],
+) -> rusqlite::Result<bool> {
+    let changed = transaction
+        .prepare_cached("UPDATE cached_file SET piece_hashes = ?2, piece_hashes_sha1 = ?3 WHERE sha256 = ?1")?
+        .execute(params![sha256.0, piece_hashes, sha1])?;
+    Ok(changed > 0)
+}
+
+pub(crate) fn piece_hashes(connection: &Connection, sha256: &Sha256) -> rusqlite::Result<Option<Vec<u8>>> {
+    let found: Option<Option<Vec<u8>>> = connection
+        .prepare_cached("SELECT piece_hashes FROM cached_file WHERE sha256 = ?1")?
+        .query_row([sha256.0], |row| row.get(0))
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// The piece hashes with this SHA-1, of a file that peers may have.
+pub(crate) fn piece_hashes_by_sha1(
+    connection: &Connection,
+    sha1: &[u8; 20],
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection
+        .prepare_cached(
+            "SELECT piece_hashes FROM cached_file
+             WHERE piece_hashes_sha1 = ?1 AND from_index LIMIT 1",
+        )?
+        .query_row([sha1], |row| row.get(0))
+        .optional()
+}

@@ -1,0 +1,1 @@
+//! The listener that apt talks to.

@@ -1,0 +1,15 @@
+//! The real apt-get installs from a real archive through the real daemon.
+//!
+//! `archive` builds a signed archive with Debian's tools, `mirror` serves it and
+//! counts, `apt` drives apt-get in a root of its own, `daemon` runs the binary.
+//! The other modules are the stories.
+
+// The stories of the daemon use what those of the harness do not.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_debug_implementations)]
+
+mod apt;
+mod archive;
+mod mirror;
+
+mod harness;
