@@ -10,7 +10,7 @@ mod piece_hashes;
 
 pub use error::ClaimError;
 pub use path::{PATH_PREFIX, PathError, decode_path, encode_path};
-pub use piece_hashes::{PIECE_LEN, PieceHasher, PieceHashes, piece_count};
+pub use piece_hashes::{PIECE_LEN, PieceHasher, PieceHashes, piece_count, piece_range};
 
 use crate::bencode::{Bounds, DecodeError, Decoder, Encoder, Fault};
 use crate::id::Id;

@@ -67,7 +67,10 @@ impl fmt::Display for PathError {
             PathError::Prefix => write!(f, "the path does not begin with {PATH_PREFIX}"),
             PathError::Empty => write!(f, "no hash follows {PATH_PREFIX} in the path"),
             PathError::Escape { offset } => {
-                write!(f, "the percent sign at byte {offset} of the path is not followed by two hexadecimal digits")
+                write!(
+                    f,
+                    "the percent sign at byte {offset} of the path is not followed by two hexadecimal digits"
+                )
             }
         }
     }

@@ -96,7 +96,7 @@ pub(super) fn decode_from(decoder: &mut Decoder<'_>) -> Result<PieceHashes, Deco
 }
 
 /// The bytes of a file of `size` bytes that make up one piece; empty past its end.
-pub(crate) fn piece_range(size: u64, index: u64) -> Range<u64> {
+pub fn piece_range(size: u64, index: u64) -> Range<u64> {
     let start = index.saturating_mul(PIECE_LEN).min(size);
     start..start.saturating_add(PIECE_LEN).min(size)
 }

@@ -172,9 +172,9 @@ fn piece_hashes_survive_the_wire_and_misfits_show() {
 
 #[test]
 fn every_piece_is_within_the_file() {
-    assert_eq!(piece_hashes::piece_range(PIECE_LEN + 3, 1), PIECE_LEN..PIECE_LEN + 3);
-    assert!(piece_hashes::piece_range(PIECE_LEN, 1).is_empty());
-    assert!(piece_hashes::piece_range(u64::MAX, u64::MAX).is_empty());
+    assert_eq!(piece_range(PIECE_LEN + 3, 1), PIECE_LEN..PIECE_LEN + 3);
+    assert!(piece_range(PIECE_LEN, 1).is_empty());
+    assert!(piece_range(u64::MAX, u64::MAX).is_empty());
 }
 
 #[test]
