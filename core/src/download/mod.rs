@@ -185,9 +185,10 @@ impl Download {
     /// written to the file.
     pub fn handle_progress(&mut self, now: Instant, id: RequestId, received: u64) {
         self.advance(now);
+        let max_len = self.piece_hashes_max_len();
         let Some(request) = self.requests.get_mut(id) else { return };
         let len = match request.what {
-            What::PieceHashes(_) => u64::MAX,
+            What::PieceHashes(_) => max_len,
             What::Piece { len, .. } | What::Range { len, .. } => len,
         };
         let before = request.received;
@@ -291,6 +292,12 @@ impl Download {
     /// What was counted so far.
     pub fn stats(&self) -> DownloadStats {
         self.stats
+    }
+
+    /// The bytes of the longest answer to [`What::PieceHashes`] that can be right; a driver reads no more.
+    pub fn piece_hashes_max_len(&self) -> u64 {
+        // Room for keys beside `t`, which are allowed.
+        20 * self.pieces.len() as u64 + 1024
     }
 
     /// Whether the last event has been made.
