@@ -63,6 +63,14 @@ impl Download {
         self.requests.for_piece(piece).any(|request| !self.requests.is_late(self.now, request.by, late_after))
     }
 
+    /// How long the latest piece of a peer took.
+    pub(super) fn piece_time_of(&self, by: By) -> Option<Duration> {
+        match by {
+            By::Peer(peer) => self.peers[peer].piece_time,
+            By::Dht | By::Mirror => None,
+        }
+    }
+
     pub(super) fn note_idleness(&mut self) {
         match self.requests.iter().any(|request| request.piece().is_some()) {
             true => self.idle_since = None,
@@ -87,9 +95,9 @@ impl Download {
         }
         if let Some(since) = request.first_since {
             let took = self.now.saturating_duration_since(since);
-            self.piece_time = (self.piece_time.saturating_mul(7).saturating_add(took)) / 8;
+            self.piece_time = self.piece_time.saturating_mul(7).saturating_add(took) / 8;
+            self.peers.delivered(peer, took);
         }
-        self.peers.delivered(peer);
         self.committed = true;
         self.stats.pieces_from_peers += 1;
         self.pieces.set(piece, Piece::FromPeer(peer as u16, sha1));

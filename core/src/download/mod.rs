@@ -110,6 +110,13 @@ pub struct Download {
     pieces: Pieces,
     requests: Requests,
     mirror: Mirror,
+    /// The latest stream was opened for more than what was late, and the peers did not do more
+    /// than it since.
+    mirror_helps: bool,
+    /// Pieces from the mirror and from peers when that stream was opened.
+    pieces_at_opening: (u64, u64),
+    /// How long the mirror takes for a piece; zero before it is known.
+    stream_time: Duration,
     /// Since when no piece has been asked of any peer.
     idle_since: Option<Instant>,
     /// How long a piece takes, smoothed.
@@ -153,6 +160,9 @@ impl Download {
             committed: false,
             pieces: Pieces::new(size),
             requests: Requests::default(),
+            mirror_helps: false,
+            pieces_at_opening: (0, 0),
+            stream_time: Duration::ZERO,
             idle_since: Some(now),
             actions: VecDeque::new(),
             events: VecDeque::new(),

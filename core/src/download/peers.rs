@@ -7,6 +7,7 @@ use crate::rng::Rng;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Index;
+use core::time::Duration;
 
 /// A peer's HTTP server.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Peer {
     /// Decides between peers of which nothing else is known, so that not everybody
     /// turns to the same one first.
     pub(super) rank: u64,
+    /// How long its latest piece took.
+    pub(super) piece_time: Option<Duration>,
 }
 
 /// Whether a peer is asked.
@@ -53,7 +56,8 @@ impl Peers {
             return None;
         }
         let rank = rng.next_u64();
-        self.0.push(Peer { address, other, standing: Standing::Usable, failures: 0, strikes: 0, rank });
+        let standing = Standing::Usable;
+        self.0.push(Peer { address, other, standing, failures: 0, strikes: 0, rank, piece_time: None });
         Some(self.0.len() - 1)
     }
 
@@ -93,8 +97,9 @@ impl Peers {
         }
     }
 
-    pub(super) fn delivered(&mut self, peer: usize) {
+    pub(super) fn delivered(&mut self, peer: usize, took: Duration) {
         if let Some(peer) = self.0.get_mut(peer) {
+            peer.piece_time = Some(took);
             peer.strikes = peer.strikes.saturating_sub(1);
         }
     }

@@ -190,20 +190,22 @@ fn no_sequence_of_calls_panics_and_polling_changes_nothing() {
                     plan.handle_value(now, &claim.encode(), ClaimKey::File);
                 }
                 Call::LookupEnded => plan.handle_lookup_ended(now),
-                Call::Progress(n, bytes) => drop(id(n).map(|id| plan.handle_progress(now, id, *bytes))),
+                Call::Progress(n, bytes) => {
+                    id(n).into_iter().for_each(|id| plan.handle_progress(now, id, *bytes))
+                }
                 Call::Piece(n, index, version) => {
                     let mut sha1 = [version.unwrap_or(0); 20];
                     sha1[..8].copy_from_slice(&u64::from(*index).to_be_bytes());
                     let result = version.map(|_| sha1).ok_or(Failure::Interrupted);
-                    drop(id(n).map(|id| plan.handle_piece(now, id, result)));
+                    let _ = id(n).map(|id| plan.handle_piece(now, id, result));
                 }
                 Call::Hashes(n, bytes, found) => {
                     let result = if *found { Ok(&bytes[..]) } else { Err(Failure::Unreachable) };
-                    drop(id(n).map(|id| plan.handle_piece_hashes(now, id, result)));
+                    id(n).into_iter().for_each(|id| plan.handle_piece_hashes(now, id, result));
                 }
                 Call::RangeEnded(n, whole) => {
                     let result = if *whole { Ok(()) } else { Err(Failure::Interrupted) };
-                    drop(id(n).map(|id| plan.handle_range_ended(now, id, result)));
+                    id(n).into_iter().for_each(|id| plan.handle_range_ended(now, id, result));
                 }
                 Call::FileHash(right) => plan.handle_file_hash(now, *right),
                 Call::Timeout => {
