@@ -8,6 +8,9 @@ use core::time::Duration;
 /// Late is what takes so many times as long as a piece took on average.
 pub(super) const LATE_FACTOR: u32 = 4;
 
+/// The mirror's stream is soon over if it has no more pieces than this before it.
+const SHORT_STREAM: usize = 4;
+
 impl Download {
     /// Asks the group's peers for pieces, up to the number at a time.
     pub(super) fn ask_for_pieces(&mut self) {
@@ -18,8 +21,9 @@ impl Download {
         }
     }
 
-    /// Asks a second peer for each piece that is late, if there is one with nothing better to do.
-    /// If there is none, it is for the mirror.
+    /// Asks a second peer for each piece that is late, if there is one that has given something
+    /// and has room. If there is none, the piece is for the mirror, and only if that cannot be
+    /// asked either, for a peer that has yet to show what it can.
     pub(super) fn ask_second_sources(&mut self) {
         for piece in self.requests.pieces() {
             let Some((id, by, hedged)) = self.only_holder(piece) else { continue };
@@ -36,7 +40,12 @@ impl Download {
                 }
                 self.stats.pieces_late += 1;
             }
-            if let Some(second) = self.next_peer(Some(piece)) {
+            let mirror_is_free = self.mirror.is_usable(self.now)
+                && self.stream().is_none_or(|stream| stream.end_piece - stream.piece <= SHORT_STREAM);
+            let second = self.next_peer(Some(piece));
+            if let Some(second) =
+                second.filter(|peer| !mirror_is_free || self.peers[*peer].piece_time.is_some())
+            {
                 self.ask(second, piece);
             }
         }
@@ -57,10 +66,15 @@ impl Download {
         late.max(self.config.late_min).min(self.config.late_max.max(self.config.late_min))
     }
 
-    /// Whether some peer is working on this piece and is not late.
+    /// Whether some peer is working on this piece that is not late, and was not before without
+    /// ever having given anything.
     pub(super) fn is_in_good_hands(&self, piece: usize) -> bool {
         let late_after = self.late_after();
-        self.requests.for_piece(piece).any(|request| !self.requests.is_late(self.now, request.by, late_after))
+        self.requests.for_piece(piece).any(|request| {
+            let hopeless = matches!(request.by, By::Peer(peer) if self.peers[peer].strikes > 0)
+                && self.piece_time_of(request.by).is_none();
+            !hopeless && !self.requests.is_late(self.now, request.by, late_after)
+        })
     }
 
     /// How long the latest piece of a peer took.

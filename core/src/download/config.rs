@@ -36,6 +36,10 @@ pub struct DownloadConfig {
     pub lookup_timeout: Duration,
     /// Whether there is a mirror. Default yes.
     pub mirror: bool,
+    /// What the mirror is known to give, in bytes a second, from downloads before this one.
+    /// Default unknown: then it is asked for nothing as long as the peers are not late, however
+    /// fast it may be. Known, it helps peers that are slower together than it.
+    pub mirror_rate: Option<u64>,
     /// Failures in a row of the mirror, without progress between, that end its use. Default 4,
     /// as many tries as the package manager has.
     pub mirror_failures: u32,
@@ -81,6 +85,7 @@ impl Default for DownloadConfig {
             piece_timeout: Duration::from_secs(60),
             lookup_timeout: Duration::from_secs(30),
             mirror: true,
+            mirror_rate: None,
             mirror_failures: 4,
             mirror_retry: Duration::from_secs(1),
             peer_failures: 2,

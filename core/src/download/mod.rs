@@ -110,11 +110,6 @@ pub struct Download {
     pieces: Pieces,
     requests: Requests,
     mirror: Mirror,
-    /// The latest stream was opened for more than what was late, and the peers did not do more
-    /// than it since.
-    mirror_helps: bool,
-    /// Pieces from the mirror and from peers when that stream was opened.
-    pieces_at_opening: (u64, u64),
     /// How long the mirror takes for a piece; zero before it is known.
     stream_time: Duration,
     /// Since when no piece has been asked of any peer.
@@ -160,8 +155,6 @@ impl Download {
             committed: false,
             pieces: Pieces::new(size),
             requests: Requests::default(),
-            mirror_helps: false,
-            pieces_at_opening: (0, 0),
             stream_time: Duration::ZERO,
             idle_since: Some(now),
             actions: VecDeque::new(),
@@ -430,6 +423,12 @@ impl Download {
         for range in self.pieces.discard_from_peers(unless) {
             let len = range.end - range.start;
             self.stats.bytes_wasted += len;
+            // A piece that the mirror's stream is in lacks its beginning now.
+            let starts_in = |stream: stream::Stream| range.contains(&self.pieces.range(stream.piece).start);
+            if self.stream().is_some_and(starts_in) {
+                self.cancel_where(|request| request.by == By::Mirror);
+            }
+            self.mirror.forget(&range);
             self.events.push_back(Event::Discarded { offset: range.start, len });
         }
     }

@@ -3,6 +3,7 @@
 use super::requests::By;
 use super::{Download, Event, Origin, Outstanding, Piece, RequestId, What};
 use crate::claim::PIECE_LEN;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The mirror's stream as it is open.
@@ -28,10 +29,7 @@ impl Download {
         if self.requests.of(By::Mirror).next().is_some() || !self.mirror.is_usable(self.now) {
             return;
         }
-        let is_needed = self.mirror_is_needed();
-        let Some((first, end)) = self.run_for_mirror(is_needed) else { return };
-        self.mirror_helps = is_needed;
-        self.pieces_at_opening = (self.stats.pieces_from_mirror, self.stats.pieces_from_peers);
+        let Some((first, end)) = self.run_for_mirror() else { return };
         let start = self.mirror.resume_in(self.pieces.range(first));
         let end = self.pieces.range(end - 1).end;
         self.request(By::Mirror, What::Range { offset: start, len: end - start });
@@ -55,10 +53,8 @@ impl Download {
         if is_whole {
             self.requests.remove(self.now, id);
             self.mirror.ended(cursor, request.received);
-            self.compare_with_peers();
         } else if next > first && self.is_taken(next) {
             self.cancel_where(|request| request.id == id);
-            self.compare_with_peers();
         }
     }
 
@@ -87,14 +83,9 @@ impl Download {
     }
 
     fn peers_beat_stream_to(&self, piece: usize) -> bool {
-        let sooner = |by: By| self.piece_time_of(by).is_some_and(|time| time <= self.stream_time);
-        self.stream_time == Duration::ZERO || self.requests.for_piece(piece).any(|request| sooner(request.by))
-    }
-
-    /// The stream met the peers: it goes on beyond them unless they did more than it meanwhile.
-    fn compare_with_peers(&mut self) {
-        let (mirror, peers) = self.pieces_at_opening;
-        self.mirror_helps &= self.stats.pieces_from_peers - peers <= self.stats.pieces_from_mirror - mirror;
+        let Some(mirror) = self.mirror_rate() else { return true };
+        let faster = |by: By| self.piece_time_of(by).is_some_and(|time| rate(time) >= mirror);
+        self.requests.for_piece(piece).any(|request| faster(request.by))
     }
 
     fn piece_came_from_mirror(&mut self, piece: usize) {
@@ -104,27 +95,54 @@ impl Download {
         self.cancel_where(|request| request.piece() == Some(piece));
     }
 
-    /// Whether the mirror is needed for more than what is late: no peer is at work, and none has
-    /// been for some time; or all that are are late; or it does more than they.
-    fn mirror_is_needed(&self) -> bool {
+    /// The first run of missing pieces that is for the mirror: the first piece, and the one after
+    /// the last.
+    ///
+    /// What is late is for it. So is what nobody was asked for, if no peer is at work and none has
+    /// been for some time, or all that are are late, or slower than it; and in the end, if they
+    /// are slower, what they are still at.
+    fn run_for_mirror(&self) -> Option<(usize, usize)> {
         let asked = self.requests.pieces();
         let waited = |since| self.now >= since + self.config.mirror_delay;
         let alone = self.peers_are_exhausted() || self.idle_since.is_some_and(waited);
         let overwhelmed = !asked.is_empty() && !asked.iter().any(|&piece| self.is_in_good_hands(piece));
-        alone || overwhelmed || self.mirror_helps
+        let slower = self.peers_are_slower();
+        let is_for_mirror = |piece: usize| match asked.binary_search(&piece) {
+            Ok(_) => !self.is_in_good_hands(piece),
+            Err(_) => (alone || overwhelmed || slower) && self.pieces.is_missing(piece),
+        };
+        let run = |is_in: &dyn Fn(usize) -> bool| {
+            let first = self.pieces.missing().find(|&piece| is_in(piece))?;
+            let end = (first..self.pieces.len()).find(|&piece| !is_in(piece));
+            Some((first, end.unwrap_or(self.pieces.len())))
+        };
+        run(&is_for_mirror).or_else(|| run(&|piece| slower && !self.is_taken(piece)))
     }
 
-    /// The first run of missing pieces that is for the mirror: the first piece, and the one after
-    /// the last. What is late is for it; if it `is_needed`, so is what nobody was asked for.
-    fn run_for_mirror(&self, is_needed: bool) -> Option<(usize, usize)> {
-        let asked = self.requests.pieces();
-        let is_for_mirror = |piece: usize| match asked.binary_search(&piece) {
-            Ok(_) if self.mirror_helps => !self.is_taken(piece),
-            Ok(_) => !self.is_in_good_hands(piece),
-            Err(_) => is_needed && self.pieces.is_missing(piece),
-        };
-        let first = self.pieces.missing().find(|&piece| is_for_mirror(piece))?;
-        let end = (first..self.pieces.len()).find(|&piece| !is_for_mirror(piece));
-        Some((first, end.unwrap_or(self.pieces.len())))
+    /// Whether the peers that are at work are slower together than the mirror, as far as known.
+    /// Who has given nothing yet is taken for as fast as the fastest.
+    fn peers_are_slower(&self) -> bool {
+        let Some(mirror) = self.mirror_rate() else { return false };
+        // One for each peer: the first of its requests.
+        let at_work = self.requests.iter().filter(|r| r.piece().is_some() && r.first_since.is_some());
+        let rates: Vec<Option<u64>> = at_work.map(|r| self.piece_time_of(r.by).map(rate)).collect();
+        let Some(fastest) = rates.iter().flatten().max() else { return false };
+        rates.iter().fold(0, |sum: u64, rate| sum.saturating_add(rate.unwrap_or(*fastest))) < mirror
     }
+
+    /// Bytes a second that the mirror gives: measured, or else
+    /// [`DownloadConfig::mirror_rate`](super::DownloadConfig::mirror_rate).
+    pub fn mirror_rate(&self) -> Option<u64> {
+        if self.stream_time == Duration::ZERO {
+            self.config.mirror_rate
+        } else {
+            Some(rate(self.stream_time))
+        }
+    }
+}
+
+/// Bytes a second of who takes so long for a piece.
+fn rate(piece_time: Duration) -> u64 {
+    let micros = piece_time.as_micros().max(1);
+    u64::try_from(u128::from(PIECE_LEN) * 1_000_000 / micros).unwrap_or(u64::MAX)
 }

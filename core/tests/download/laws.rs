@@ -5,7 +5,7 @@ use khashmir::claim::{ClaimKey, PIECE_LEN, PieceHashesRef};
 use khashmir::download::{Action, Download, DownloadConfig, Event, Failure, RequestId};
 use khashmir::rng::{Purpose, Rng};
 use khashmir::time::Instant;
-use quickcheck::{Arbitrary, Gen, QuickCheck};
+use quickcheck::{Arbitrary, Gen, QuickCheck, TestResult};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -115,6 +115,26 @@ fn the_same_inputs_give_the_same_outputs() {
         a.asked == b.asked && a.events == b.events && a.stats == b.stats
     }
     QuickCheck::new().tests(60).quickcheck(law as fn(Recipe) -> bool);
+}
+
+#[test]
+fn peers_that_name_the_right_piece_hashes_hardly_cost_time_however_bad_they_are() {
+    fn law(mut recipe: Recipe) -> TestResult {
+        recipe.peers.retain(|(_, behaviour, ..)| *behaviour != Behaviour::OtherFile);
+        for (at, _, rate, tier) in &mut recipe.peers {
+            (*at, *rate, *tier) = (*at % 300, (*rate).max(20_000), 3);
+        }
+        let mirror = (Behaviour::Honest, 5_000_000);
+        let mut alone = recipe.clone();
+        (recipe.mirror, alone.mirror) = (Some(mirror), Some(mirror));
+        alone.peers.clear();
+        let mut world = recipe.world();
+        world.config.mirror_rate = Some(mirror.1);
+        let (helped, alone) = (world.run(), alone.world().run());
+        // What may be lost: the wait until somebody is late, twice, and a tenth.
+        TestResult::from_bool(helped.took <= alone.took * 11 / 10 + Duration::from_millis(2500))
+    }
+    QuickCheck::new().tests(400).quickcheck(law as fn(Recipe) -> TestResult);
 }
 
 #[test]

@@ -309,10 +309,18 @@ impl Run {
                 self.hear(event);
                 continue;
             }
-            match self.plan.poll_action() {
-                Some(Action::Request(request)) => self.make(request),
-                Some(Action::Cancel(id)) => self.cancel(id),
-                None => return,
+            let actions: Vec<Action> = std::iter::from_fn(|| self.plan.poll_action()).collect();
+            if actions.is_empty() {
+                return;
+            }
+            for action in &actions {
+                match *action {
+                    // One call may ask for a piece because a timer was due, and cancel it because
+                    // what the call told was that very piece.
+                    Action::Request(request) if actions.contains(&Action::Cancel(request.id)) => {}
+                    Action::Request(request) => self.make(request),
+                    Action::Cancel(id) => self.cancel(id),
+                }
             }
         }
     }
