@@ -45,8 +45,12 @@ impl Download {
         self.measure_stream(&request);
         let is_whole = request.received == len;
         let next = if is_whole { cursor.div_ceil(PIECE_LEN) } else { cursor / PIECE_LEN } as usize;
-        for piece in first..next {
-            if self.pieces.is_missing(piece) {
+        for piece in first..cursor.div_ceil(PIECE_LEN) as usize {
+            if !self.pieces.is_missing(piece) {
+                let range = self.pieces.range(piece);
+                let twice = range.start.max(offset + before)..range.end.min(cursor);
+                self.stats.bytes_wasted += twice.end - twice.start;
+            } else if piece < next {
                 self.piece_came_from_mirror(piece);
             }
         }

@@ -147,6 +147,7 @@ fn peers_that_appear_late_take_over_what_the_mirror_has_not_reached() {
     assert!(done.stats.pieces_from_mirror >= 6, "{:?}", done.stats);
     assert!(done.stats.pieces_from_peers >= 40, "{:?}", done.stats);
     assert!(done.stats.bytes_wasted <= 2 * PIECE_LEN, "{:?}", done.stats);
+    assert!(done.from_mirror + done.from_peers <= (60 + 3) * PIECE_LEN, "{:?}", done.stats);
     // What the mirror gives comes from the front: it can be passed on as it comes.
     let first = done.events.iter().find(|event| matches!(event, Event::PieceDone { .. })).unwrap();
     assert_eq!(*first, Event::PieceDone { index: 0, origin: Origin::Mirror });

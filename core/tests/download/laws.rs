@@ -108,6 +108,25 @@ fn every_download_ends_and_an_honest_mirror_suffices() {
     QuickCheck::new().tests(400).quickcheck(law as fn(Recipe) -> bool);
 }
 
+/// Worlds that once broke a law.
+#[test]
+fn what_failed_once_holds_now() {
+    let mirror = Some((Behaviour::OtherFile, 5_000_000));
+    let vanishing = |bytes| (626, Behaviour::GoneAfter(bytes), 50_000_000, 220);
+    // A peer gave the piece that the mirror's stream was in, and its group gave way to none.
+    let found =
+        Recipe { pieces: 4, mirror, peers: vec![vanishing(1_105_290)], in_dht: (false, true), seed: 0 };
+    found.world().run();
+    // A timer asked for a piece in the very call that told that the mirror had brought it.
+    let peers = vec![
+        (1344, Behaviour::CutsEvery(1_190_884), 5_000_000, 49),
+        (179, Behaviour::Honest, 500_000, 159),
+        (280, Behaviour::Silent, 5_000_000, 25),
+    ];
+    let mirror = Some((Behaviour::GoneAfter(956_674), 500_000));
+    Recipe { pieces: 70, mirror, peers, in_dht: (false, false), seed: 205 }.world().run();
+}
+
 #[test]
 fn the_same_inputs_give_the_same_outputs() {
     fn law(recipe: Recipe) -> bool {
