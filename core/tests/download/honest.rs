@@ -154,6 +154,29 @@ fn peers_that_appear_late_take_over_what_the_mirror_has_not_reached() {
 }
 
 #[test]
+fn where_the_stream_meets_the_peers_it_stops() {
+    let alone = World::new(100).run();
+    let right = PieceHashesRef::to(&hashes(World::new(100).size, 0));
+    let mut world = World::new(100).lookup_ends(1100);
+    for n in 1..=2 {
+        world = world.server(n, Honest, 5_000_000).claim(1000, address(n), right.clone());
+    }
+    let done = world.run();
+    assert!(done.finished());
+    assert!(done.took < alone.took * 3 / 4, "{:?} against {:?}", done.took, alone.took);
+    assert!(done.from_mirror + done.from_peers <= 106 * PIECE_LEN, "{:?}", done.stats);
+}
+
+#[test]
+fn when_all_peers_are_silent_the_mirror_gives_the_file_at_one_go() {
+    let world = (1..=8).fold(World::new(60), |world, n| world.peer(n, Silent, 1)).in_dht(0);
+    let done = world.run();
+    assert!(done.finished());
+    let streams = done.asked.iter().filter(|request| request.source == Source::Mirror).count();
+    assert!(streams <= 3, "{streams}");
+}
+
+#[test]
 fn a_file_without_piece_hashes_comes_from_one_peer_at_a_time() {
     let world = World::new(10)
         .claim(200, address(1), PieceHashesRef::None)

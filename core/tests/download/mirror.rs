@@ -1,8 +1,11 @@
 //! The mirror: left alone while peers do, asked as by a plain proxy while they do not.
 
-use crate::world::{Behaviour::*, World, address, hashes};
-use khashmir::claim::{PIECE_LEN, PieceHashesRef};
-use khashmir::download::{Event, FailedBecause, Request, Source, What};
+use crate::world::{Behaviour::*, World, address, hashes, ms};
+use khashmir::claim::{Claim, ClaimKey, PIECE_LEN, PieceHashesRef};
+use khashmir::download::{
+    Action, Download, DownloadConfig, Event, FailedBecause, Failure, Request, Source, Verdict, What,
+};
+use khashmir::rng::{Purpose, Rng};
 use std::time::Duration;
 
 const FAST: u64 = 20_000_000;
@@ -105,4 +108,39 @@ fn after_a_wrong_file_what_the_mirror_gave_is_not_fetched_again() {
     assert!(done.finished());
     assert_eq!(done.stats.files_wrong, 1);
     assert!(done.from_mirror <= size + PIECE_LEN, "{} of {size}", done.from_mirror);
+}
+
+#[test]
+fn a_stream_never_completes_a_piece_whose_beginning_was_discarded() {
+    let size = World::new(3).size;
+    let rng = Rng::new([1; 32], Purpose::Download);
+    let mut plan = Download::new(DownloadConfig::default(), size, rng, ms(0)).unwrap();
+    let value = |n, pieces| Claim { v4: Some(address(n)), v6: None, pieces }.encode();
+    let requests = |plan: &mut Download| -> Vec<Request> {
+        let actions: Vec<Action> = std::iter::from_fn(|| plan.poll_action()).collect();
+        let is_live = |request: &Request| !actions.contains(&Action::Cancel(request.id));
+        let made = actions.iter().filter_map(|action| match action {
+            Action::Request(request) => Some(*request),
+            Action::Cancel(_) => None,
+        });
+        made.filter(is_live).collect()
+    };
+
+    // A peer without piece hashes is late; the mirror's stream is in the piece when it comes.
+    plan.handle_value(ms(0), &value(1, PieceHashesRef::None), ClaimKey::File);
+    plan.handle_lookup_ended(ms(0));
+    let of_peer = requests(&mut plan);
+    plan.handle_timeout(ms(1000));
+    let stream = requests(&mut plan).pop().unwrap();
+    assert_eq!(stream.what, What::Range { offset: 0, len: size });
+    plan.handle_progress(ms(1010), stream.id, 100_000);
+    assert_eq!(plan.handle_piece(ms(1020), of_peer[0].id, Ok([6; 20])), Verdict::Keep);
+    assert_eq!(plan.handle_piece(ms(1030), of_peer[1].id, Err(Failure::NotFound)), Verdict::Discard);
+
+    // The next group says that the piece is another one.
+    plan.handle_value(ms(1040), &value(2, PieceHashesRef::to(&hashes(size, 0))), ClaimKey::File);
+    let events: Vec<Event> = std::iter::from_fn(|| plan.poll_event()).collect();
+    assert!(events.contains(&Event::Discarded { offset: 0, len: PIECE_LEN }), "{events:?}");
+    plan.handle_range_ended(ms(1050), stream.id, Ok(()));
+    assert_eq!(plan.poll_event(), None, "the stream was not whole any more");
 }
