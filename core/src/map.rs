@@ -102,13 +102,9 @@ impl<K: Eq + Hash, V> KeyedMap<K, V> {
     }
 
     /// How many keys there are.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Release {
     pub date: Option<HttpDate>,
     /// `Acquire-By-Hash: yes`: apt will ask for indexes by their hash.
     pub acquire_by_hash: bool,
+    /// `No-Support-for-Architecture-all: Packages`: what is for `all` stands in each
+    /// architecture's Packages, so nobody fetches those of `all`.
+    pub all_is_in_each: bool,
     /// The list `SHA256`, in its order. Weaker lists are not read.
     pub files: Vec<ReleaseFile>,
     /// How many lines of the list were left out because their path leads elsewhere
@@ -89,11 +92,15 @@ impl Release {
     }
 
     /// Those of [`indexes`](Self::indexes) that a machine of this architecture uses:
-    /// `Packages` for it and for `all`, `Sources` if asked for, none of the installer's.
+    /// `Packages` for it and, unless its own has them, for `all`; `Sources` if asked for;
+    /// none of the installer's.
     #[must_use]
     pub fn indexes_for(&self, architecture: &str, sources: bool) -> Vec<Index<'_>> {
         let mut indexes = self.indexes();
-        indexes.retain(|index| index.name.is_for(architecture, sources));
+        indexes.retain(|index| {
+            let repeated = self.all_is_in_each && index.name.is_packages_of("all");
+            index.name.is_for(architecture, sources) && !repeated
+        });
         indexes
     }
 
@@ -200,6 +207,9 @@ impl Parser {
             b"codename" => self.release.codename = Some(text.into_owned()),
             b"date" => self.release.date = date(&text),
             b"acquire-by-hash" => self.release.acquire_by_hash = value.eq_ignore_ascii_case(b"yes"),
+            b"no-support-for-architecture-all" => {
+                self.release.all_is_in_each = deb822::words(value).any(|word| word == b"Packages");
+            }
             b"sha256" if self.seen_sha256 => return Err("a second SHA256 list"),
             b"sha256" => {
                 self.seen_sha256 = true;
@@ -326,7 +336,7 @@ mod tests {
     fn a_signature_around_changes_nothing_and_what_follows_it_is_not_read() {
         let plain = Release::parse(text().as_bytes());
         assert_eq!(Release::parse(signed(&text()).as_bytes()), plain);
-        let escaped = text().replace("Origin: Example\n", "- Origin: Example\n");
+        let escaped = text().replace("Suite:", "- Suite:");
         assert_eq!(Release::parse(signed(&escaped).as_bytes()), plain);
         let crlf = signed(&text()).replace('\n', "\r\n");
         assert_eq!(Release::parse(crlf.as_bytes()), plain);
@@ -346,6 +356,9 @@ mod tests {
             paths(release.indexes_for("riscv64", true)),
             ["main/binary-all/Packages.gz", "main/source/Sources.xz"]
         );
+        let each = format!("No-Support-for-Architecture-all: Packages\n{}", text());
+        let release = Release::parse(each.as_bytes()).unwrap();
+        assert_eq!(paths(release.indexes_for("amd64", false)), ["main/binary-amd64/Packages.xz"]);
         let (name, _) = IndexName::parse("main/binary-amd64/Packages").unwrap();
         assert_eq!(release.index(name).unwrap().file.path, "main/binary-amd64/Packages.xz");
         assert_eq!(release.indexes().len(), 5);

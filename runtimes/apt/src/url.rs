@@ -89,11 +89,15 @@ impl Upstream {
     pub fn behind_prefix(&self) -> Result<Self, UrlError> {
         let rest = self.path.strip_prefix('/').unwrap_or(&self.path);
         // A canonical path escapes the brackets of an IPv6 address.
+        let (https, rest) = match rest.split_once("///") {
+            Some((name, rest)) if name.eq_ignore_ascii_case("https") => ("HTTPS///", rest),
+            _ => ("", rest),
+        };
         let rest = match rest.starts_with("%5B") {
             true => rest.replacen("%5B", "[", 1).replacen("%5D", "]", 1),
             false => rest.to_owned(),
         };
-        let mut behind = Self::from_authority(Scheme::Http, &rest)?;
+        let mut behind = Self::from_authority(Scheme::Http, &format!("{https}{rest}"))?;
         behind.query.clone_from(&self.query);
         Ok(behind)
     }
@@ -353,9 +357,12 @@ mod tests {
         let ours = Upstream::parse("http://127.0.0.1:9977/mirror.example:81/debian").unwrap();
         let behind = ours.behind_prefix().unwrap();
         assert_eq!(behind.to_string(), "http://mirror.example:81/debian");
-        let ours = Upstream::parse("http://127.0.0.1:9977/[::1]:81/debian").unwrap();
-        let behind = ours.behind_prefix().unwrap();
-        assert_eq!(behind.to_string(), "http://[::1]:81/debian");
+        for (path, want) in
+            [("[::1]:81/debian", "http://[::1]:81/debian"), ("HTTPS///[::1]", "https://[::1]/")]
+        {
+            let ours = Upstream::parse(&format!("http://127.0.0.1:9977/{path}")).unwrap();
+            assert_eq!(ours.behind_prefix().unwrap().to_string(), want);
+        }
         let ours = Upstream::parse("http://127.0.0.1:9977/HTTPS///m.example/debian").unwrap();
         assert_eq!(ours.behind_prefix().unwrap().to_string(), "https://m.example/debian");
     }
@@ -393,13 +400,63 @@ mod tests {
         }
     }
 
+    /// Of what random targets are made, so that many of them can be used.
+    const PARTS: [&str; 24] = [
+        "http://",
+        "https://",
+        "HTTPS///",
+        "https",
+        "/",
+        "//",
+        "/",
+        ".",
+        "..",
+        "a",
+        "M.example",
+        ":80",
+        ":443",
+        ":8080",
+        "[::1]",
+        "127.0.0.1",
+        "%2b",
+        "+",
+        "%7E",
+        "%2f",
+        "%2e",
+        "?",
+        "#",
+        "@",
+    ];
+
+    fn assemble(choices: &[u8]) -> String {
+        choices.iter().map(|&choice| PARTS[usize::from(choice) % PARTS.len()]).collect()
+    }
+
     quickcheck! {
-        fn a_parsed_target_parses_again_to_itself(text: String) -> bool {
-            let text = format!("http://{text}");
-            match Target::parse(&text) {
-                Ok(target) => Target::parse(&target.upstream.to_string()) == Ok(target),
-                Err(_) => true,
-            }
+        fn a_parsed_target_parses_again_to_itself(choices: Vec<u8>) -> bool {
+            ["http://a", "/a/", "http://", "/", ""].iter().all(|start| {
+                match Target::parse(&format!("{start}{}", assemble(&choices))) {
+                    Ok(Target { upstream, .. }) => {
+                        let sent = format!("{}://{}{}", upstream.scheme, upstream.authority(), upstream.origin_form());
+                        Upstream::parse(&upstream.to_string()).as_ref() == Ok(&upstream)
+                            && Upstream::parse(&sent) == Ok(upstream)
+                    }
+                    Err(_) => true,
+                }
+            })
+        }
+
+        fn behind_the_prefix_is_what_the_prefix_style_means(choices: Vec<u8>) -> bool {
+            let path = format!("/{}", assemble(&choices));
+            let Ok(meant) = Target::parse(&path) else { return true };
+            let Ok(ours) = Upstream::parse(&format!("http://127.0.0.1:9977{path}")) else { return true };
+            ours.behind_prefix() == Ok(meant.upstream)
+        }
+
+        fn any_text_is_read_without_panic(text: String) -> bool {
+            let _ = Target::parse(&text);
+            let _ = Target::parse(&format!("http://{text}"));
+            true
         }
     }
 }

@@ -1,20 +1,43 @@
 //! The hashes that files must have, as Release files and indexes said.
 //!
-//! Files are known by `authority` (the host in lower case, and `:port` unless
-//! it is 80) and `path` (from the `/`, normalised as
-//! [`khashmir_apt`] does). All calls block; callers on the executor wrap them
-//! in [`smol::unblock`].
+//! Files are known by `authority` (as
+//! [`Upstream::authority`](khashmir_apt::url::Upstream::authority) writes it)
+//! and `path` (from the `/`, canonical as [`khashmir_apt::path`] has it). A
+//! suite's last [`KEPT_GENERATIONS`] Release files are kept, so that what a
+//! client's older lists name is still known. All calls block; callers on the
+//! executor wrap them in [`smol::unblock`].
 
+use std::fmt;
 use std::io::BufRead;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use khashmir_apt::Sha256;
 
 use crate::cache::Verified;
-use crate::database::DatabaseError;
+use crate::database::{Database, DatabaseError};
+use crate::sources::Sources;
+
+pub use error::LearnError;
+pub use index::{MAX_INDEX_BYTES, MAX_INDEX_ENTRIES};
+pub use lookup::MAX_EXPECTED;
+pub use release::{KEPT_GENERATIONS, MAX_SUITES};
+pub use wanted::MAX_WANTED;
+
+mod error;
+mod index;
+mod lookup;
+mod release;
+mod wanted;
 
 /// What is known about the files of archives.
 #[derive(Debug)]
-pub struct Catalog {}
+pub struct Catalog {
+    database: Arc<Database>,
+    sources: Arc<Sources>,
+    architecture: String,
+    /// One index is learnt at a time: unpacking takes a core and memory.
+    learning: Mutex<()>,
+}
 
 /// What a file must be, if it is of this generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +51,7 @@ pub struct Expected {
 /// One suite of one archive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Suite {
-    /// The host, with `:port` unless it is 80.
+    /// The host, with its port unless that is the scheme's own.
     pub authority: String,
     /// The path of the directory in which `InRelease` lies, without a slash
     /// at its end: `/debian/dists/bookworm`.
@@ -45,60 +68,69 @@ pub struct IndexWanted {
     pub expected: Expected,
 }
 
-/// Why nothing was learnt.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum LearnError {
-    /// The path is not that of a Release file below `/dists/`.
-    NotARelease,
-    /// No Release file known lists this content as an index.
-    NotListed,
-    /// The text is not what it should be; the message says where.
-    Malformed(String),
-    /// The file cannot be read.
-    Io(std::io::Error),
-    /// The database failed.
-    Database(DatabaseError),
-}
-
 impl Catalog {
-    /// Notes what an `InRelease` or `Release` file, just confirmed by its
-    /// mirror (200 or 304), says. Cheap if it is known already.
-    pub fn learn_release(&self, authority: &str, path: &str, bytes: &[u8]) -> Result<Suite, LearnError> {
-        let _ = (authority, path, bytes);
-        Err(LearnError::NotARelease)
+    /// Opens the catalog in the database. `architecture` is the machine's, in
+    /// Debian's words.
+    pub fn open(
+        database: Arc<Database>,
+        sources: Arc<Sources>,
+        architecture: String,
+    ) -> Result<Self, DatabaseError> {
+        index::remove_incomplete(&database)?;
+        Ok(Self { database, sources, architecture, learning: Mutex::default() })
     }
 
-    /// Notes what an index file (Packages or Sources in any compression)
-    /// lists. Its hash must be in a known Release file; which path it has
-    /// there tells what it is. Cheap if it is known already.
+    /// Notes what an `InRelease` or `Release` file, just confirmed by its
+    /// mirror (200 or 304), says: it is the suite's newest generation now.
+    /// Cheap if it was that already.
+    pub fn learn_release(&self, authority: &str, path: &str, bytes: &[u8]) -> Result<Suite, LearnError> {
+        release::learn(&self.database, authority, path, bytes)
+    }
+
+    /// Notes what an index file (Packages or Sources, xz, gz or plain) lists.
+    /// `verified` is the hash of the bytes that `file` yields; a known
+    /// Release must list it, which tells what it is. Cheap if it is known
+    /// already.
     pub fn learn_index(&self, verified: Verified, file: impl BufRead) -> Result<(), LearnError> {
-        let _ = (verified, file);
-        Err(LearnError::NotListed)
+        let _one_at_a_time = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        index::learn(&self.database, verified, file)
     }
 
     /// What the file may be, newest generation first; empty if unknown. For
     /// files below `dists/`, by name or by hash, and files that learnt
     /// indexes list. At most [`MAX_EXPECTED`].
     pub fn lookup(&self, authority: &str, path: &str) -> Result<Vec<Expected>, DatabaseError> {
-        let _ = (authority, path);
-        Ok(Vec::new())
+        lookup::lookup(&self.database, authority, path)
     }
 
-    /// Notes that a client asked for this path; if it is an index, it is one
-    /// of those that [`Catalog::missing_indexes`] keeps up to date.
+    /// Notes that a client asked for this path: if it is an index that
+    /// teaches hashes, it is one of those that [`Catalog::missing_indexes`]
+    /// names from now on.
     pub fn record_wanted(&self, authority: &str, path: &str) -> Result<(), DatabaseError> {
-        let _ = (authority, path);
-        Ok(())
+        wanted::record(&self.database, authority, path)
     }
 
     /// The indexes of the suite's newest generation that are worth having
-    /// and not learnt yet.
+    /// and not learnt yet: those that clients asked for before, and the
+    /// packages of this machine's architecture.
     pub fn missing_indexes(&self, suite: &Suite) -> Result<Vec<IndexWanted>, DatabaseError> {
-        let _ = suite;
-        Ok(Vec::new())
+        wanted::missing(&self.database, suite, self.sources.components(suite), &self.architecture)
     }
 }
 
-/// The most hashes that [`Catalog::lookup`] returns for one path.
-pub const MAX_EXPECTED: usize = 8;
+impl Suite {
+    /// The archive's root, without a slash at its end: `/debian`.
+    pub fn root(&self) -> &str {
+        self.dir.split_once("/dists/").map_or("", |(root, _)| root)
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.authority, self.dir)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,1 +1,252 @@
 //! The command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, HostPort, LogLevel};
+
+mod status;
+
+pub use status::render as render_status;
+
+/// Fetches apt's packages from other machines that have them, and from the
+/// mirror where none has.
+///
+/// Without a command, runs the daemon in the foreground until SIGTERM or
+/// SIGINT (Ctrl-C).
+#[derive(Debug, Parser)]
+#[command(name = "khashmir", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Read this configuration [default: /etc/khashmir/khashmir.toml for root,
+    /// else ~/.config/khashmir/khashmir.toml, if it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// Keep data here [default: /var/lib/khashmir for root, else
+    /// ~/.local/share/khashmir]
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (what happens without a command)
+    Run(RunOptions),
+    /// Ask the running daemon how it is
+    Status {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What running the daemon takes, before or after the word `run`.
+#[derive(Debug, Default, PartialEq, Args)]
+struct RunOptions {
+    /// Print the configuration in effect, or what is wrong with it, and exit
+    #[arg(long)]
+    check_config: bool,
+
+    /// Let apt in here [default: 127.0.0.1:9977]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    proxy: Option<SocketAddr>,
+
+    /// Let other machines in here, by TCP and UDP [default: [::]:9978]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Join other machines by way of this one (may be repeated)
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: Vec<HostPort>,
+
+    /// Write what is at least so severe to standard error [default: warn]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<LogLevel>,
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Run the daemon.
+    Run(Box<Config>),
+    /// Print this configuration.
+    CheckConfig(Box<Config>),
+    /// Print the status of the daemon with this data directory.
+    Status {
+        /// Where its data are.
+        data_dir: PathBuf,
+        /// As JSON, not for people.
+        json: bool,
+    },
+}
+
+impl Cli {
+    /// Reads the configuration, puts the command line's options in its place,
+    /// and says what is to be done.
+    pub fn action(self) -> Result<Action, ConfigError> {
+        let Self { command, config, data_dir, run } = self;
+        let file = config.or_else(Config::default_file);
+        let mut config = file.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+        if let Some(dir) = data_dir {
+            config.data_dir = Some(dir);
+        }
+        let data_dir = config.data_dir_or_default()?;
+        let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+        let mut options = run;
+        match command {
+            Some(Command::Status { json }) if options == RunOptions::default() => {
+                return Ok(Action::Status { data_dir, json });
+            }
+            Some(Command::Status { .. }) => return Err(ConfigError::RunOptionWithStatus),
+            Some(Command::Run(after)) => options.extend(after),
+            None => {}
+        }
+        config.data_dir = Some(data_dir);
+        let check_config = options.check_config;
+        options.apply(&mut config);
+        Ok(match check_config {
+            true => Action::CheckConfig(Box::new(config)),
+            false => Action::Run(Box::new(config)),
+        })
+    }
+}
+
+impl RunOptions {
+    fn extend(&mut self, later: Self) {
+        self.check_config |= later.check_config;
+        self.proxy = later.proxy.or(self.proxy);
+        self.listen = later.listen.or(self.listen);
+        self.log = later.log.or(self.log);
+        self.bootstrap.extend(later.bootstrap);
+    }
+
+    fn apply(self, config: &mut Config) {
+        config.proxy.listen = self.proxy.unwrap_or(config.proxy.listen);
+        config.peers.listen = self.listen.unwrap_or(config.peers.listen);
+        config.log.level = self.log.unwrap_or(config.log.level);
+        config.dht.bootstrap.extend(self.bootstrap);
+    }
+}
+
+/// What a person is told once the daemon is ready. The second line is for
+/// programs too: `listening: proxy ADDRESS, peers ADDRESS`.
+pub fn greeting(proxy: SocketAddr, peers: SocketAddr, data_dir: &Path, bootstrap: &[HostPort]) -> String {
+    let others = match bootstrap {
+        [] => "no other node is known yet; name one with --bootstrap HOST:PORT".to_owned(),
+        known => {
+            let known: Vec<String> = known.iter().map(HostPort::to_string).collect();
+            format!("joining others by way of {}", known.join(", "))
+        }
+    };
+    let mut reached = proxy;
+    if reached.ip().is_unspecified() {
+        reached.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    format!(
+        "khashmir {version}\n\
+         listening: proxy {proxy}, peers {peers}\n\
+         data: {data}\n\
+         {others}\n\
+         to point apt at it:\n  \
+         echo 'Acquire::http::Proxy \"http://{reached}\";' | sudo tee /etc/apt/apt.conf.d/00khashmir\n",
+        version = env!("CARGO_PKG_VERSION"),
+        data = data_dir.display(),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_override_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("k.toml");
+        std::fs::write(
+            &file,
+            "data_dir = '/from/file'\n[proxy]\nlisten = '127.0.0.1:1'\n[dht]\nbootstrap = ['a.example:1']\n",
+        )
+        .unwrap();
+        let cli = Cli::try_parse_from([
+            "khashmir",
+            "--config",
+            file.to_str().unwrap(),
+            "--data-dir",
+            "/from/option",
+            "--proxy",
+            "127.0.0.1:2",
+            "--bootstrap",
+            "b.example:2",
+            "--bootstrap",
+            "[::1]:3",
+            "--log",
+            "debug",
+        ])
+        .unwrap();
+        let Action::Run(config) = cli.action().unwrap() else { panic!("runs") };
+        assert_eq!(config.data_dir, Some(PathBuf::from("/from/option")));
+        assert_eq!(config.proxy.listen, "127.0.0.1:2".parse().unwrap());
+        assert_eq!(config.log.level, LogLevel::Debug);
+        let bootstrap: Vec<String> = config.dht.bootstrap.iter().map(HostPort::to_string).collect();
+        assert_eq!(bootstrap, ["a.example:1", "b.example:2", "[::1]:3"]);
+    }
+
+    #[test]
+    fn options_of_run_stand_before_or_after_it() {
+        let bootstrap = ["khashmir", "--bootstrap", "a.example:1", "run", "--bootstrap", "b.example:2"];
+        let line = bootstrap.into_iter().chain(["--proxy", "127.0.0.1:2"]);
+        let Action::Run(config) = Cli::try_parse_from(line).unwrap().action().unwrap() else {
+            panic!("runs")
+        };
+        assert_eq!(config.proxy.listen, "127.0.0.1:2".parse().unwrap());
+        let bootstrap: Vec<String> = config.dht.bootstrap.iter().map(HostPort::to_string).collect();
+        assert_eq!(bootstrap, ["a.example:1", "b.example:2"]);
+    }
+
+    #[test]
+    fn an_option_that_would_do_nothing_is_refused() {
+        let line = ["khashmir", "--proxy", "127.0.0.1:2", "status"];
+        let error = Cli::try_parse_from(line).unwrap().action().unwrap_err();
+        assert!(matches!(error, ConfigError::RunOptionWithStatus), "{error}");
+        assert!(Cli::try_parse_from(["khashmir", "status", "--log", "info"]).is_err());
+    }
+
+    #[test]
+    fn status_takes_the_data_directory_on_either_side() {
+        for line in [["--data-dir", "/d", "status", "--json"], ["status", "--json", "--data-dir", "/d"]] {
+            let cli = Cli::try_parse_from(["khashmir"].into_iter().chain(line)).unwrap();
+            let action = cli.action().unwrap();
+            assert_eq!(action, Action::Status { data_dir: PathBuf::from("/d"), json: true });
+        }
+    }
+
+    #[test]
+    fn the_greeting_says_what_to_do_next() {
+        let proxy = "127.0.0.1:9977".parse().unwrap();
+        let peers = "[::]:9978".parse().unwrap();
+        let text = greeting(proxy, peers, Path::new("/d"), &[]);
+        assert!(text.contains("listening: proxy 127.0.0.1:9977, peers [::]:9978\n"), "{text}");
+        assert!(text.contains("--bootstrap HOST:PORT"), "{text}");
+        assert!(
+            text.contains("echo 'Acquire::http::Proxy \"http://127.0.0.1:9977\";' | sudo tee /etc/apt/apt.conf.d/00khashmir"),
+            "{text}"
+        );
+        let known = greeting(proxy, peers, Path::new("/d"), &["a.example:1".parse().unwrap()]);
+        assert!(known.contains("a.example:1") && !known.contains("--bootstrap"), "{known}");
+    }
+}

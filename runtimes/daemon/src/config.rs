@@ -12,6 +12,7 @@ pub use error::ConfigError;
 pub use value::{HostPort, Network, Size, Upstream};
 
 mod error;
+mod place;
 mod value;
 
 use value::{address, in_range};
@@ -237,3 +238,7 @@ impl Config {
         toml::from_str(text).map_err(|error| ConfigError::invalid(path.to_owned(), text, &error))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

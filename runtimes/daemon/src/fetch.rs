@@ -1,1 +1,197 @@
-//! Single-flight downloads.
+//! Content-addressed files: out of the cache, or fetched once for everyone who asks.
+//!
+//! [`Fetches::obtain`] is the one way to a file whose hash is known. What is not in
+//! the cache becomes a [`Fetch`], which several clients read while it grows, and which
+//! goes on to its end when they are gone.
+
+mod file;
+mod mirror;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use khashmir_apt::Sha256;
+use khashmir_apt::url::Upstream;
+
+use crate::Context;
+use crate::cache::{CachedFile, Verified};
+use crate::catalog::Expected;
+use crate::upstream::{Client, Fault};
+
+pub use file::{Fetch, MAX_LEN, Origin, Progress, State};
+pub use mirror::{Mirror, MirrorError};
+
+/// Files fetched at a time; each holds a file descriptor and a task.
+const MAX_RUNNING: usize = 256;
+
+/// What a file must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expectation {
+    /// The hash of the whole file.
+    pub sha256: Sha256,
+    /// Its length in bytes, where an index told it.
+    pub size: Option<u64>,
+}
+
+impl From<Expected> for Expectation {
+    fn from(expected: Expected) -> Self {
+        Self { sha256: expected.sha256, size: Some(expected.size) }
+    }
+}
+
+/// A file to obtain.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Where a mirror has it.
+    pub url: Upstream,
+    /// What it is by the newest index: what the cache and peers are asked for.
+    pub newest: Expectation,
+    /// What it was by older ones: what a mirror may still have at that path.
+    pub older: Vec<Expectation>,
+    /// Whether an index listed it, so that peers may have it from us.
+    pub from_index: bool,
+}
+
+/// A file, or its beginning.
+#[derive(Debug)]
+pub enum Obtained {
+    /// It is here.
+    Cached(CachedFile),
+    /// It is on its way.
+    Fetching(Arc<Fetch>),
+}
+
+/// All fetches that are running, one for each hash.
+#[derive(Debug)]
+pub struct Fetches {
+    context: Arc<Context>,
+    client: Arc<Client>,
+    running: Mutex<HashMap<Sha256, Arc<Fetch>>>,
+}
+
+impl Fetches {
+    /// No fetches yet; mirrors will be asked through `client`.
+    #[must_use]
+    pub fn new(context: Arc<Context>, client: Arc<Client>) -> Self {
+        Self { context, client, running: Mutex::default() }
+    }
+
+    /// The file from the cache, or the fetch of it that runs, or a new one.
+    ///
+    /// # Errors
+    /// Of the disk; `QuotaExceeded` when too many fetches run.
+    pub async fn obtain(self: &Arc<Self>, wanted: Wanted) -> io::Result<Obtained> {
+        let sha256 = wanted.newest.sha256;
+        if let Some(fetch) = self.running().get(&sha256) {
+            return Ok(Obtained::Fetching(Arc::clone(fetch)));
+        }
+        let context = Arc::clone(&self.context);
+        let opened = smol::unblock(move || match context.cache.open_file(&sha256) {
+            Some(file) => Ok(Err(file)),
+            None => context.cache.create_partial().map(Ok),
+        });
+        let partial = match opened.await? {
+            Ok(partial) => partial,
+            Err(file) => return Ok(Obtained::Cached(file)),
+        };
+        let mut running = self.running();
+        let count = running.len();
+        match running.entry(sha256) {
+            Entry::Occupied(entry) => Ok(Obtained::Fetching(Arc::clone(entry.get()))),
+            Entry::Vacant(_) if count >= MAX_RUNNING => Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!("{MAX_RUNNING} files are being fetched already"),
+            )),
+            Entry::Vacant(entry) => {
+                let expected = [&[wanted.newest], wanted.older.as_slice()].concat();
+                let fetch = Arc::new(Fetch::new(expected, partial)?);
+                entry.insert(Arc::clone(&fetch));
+                let running = Running { fetches: Arc::clone(self), sha256 };
+                smol::spawn(running.drive(Arc::clone(&fetch), wanted)).detach();
+                Ok(Obtained::Fetching(fetch))
+            }
+        }
+    }
+
+    /// The length in bytes of a file that is here or on its way.
+    pub async fn known_len(&self, sha256: Sha256) -> Option<u64> {
+        let running = self.running().get(&sha256).and_then(|fetch| fetch.progress().len);
+        if running.is_some() {
+            return running;
+        }
+        let context = Arc::clone(&self.context);
+        smol::unblock(move || context.cache.contains(&sha256)).await
+    }
+
+    /// Brings all bytes into `fetch`. Whom they are asked from is decided here and
+    /// nowhere else.
+    async fn download(&self, fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
+        mirror.fill(fetch, 0..MAX_LEN).await?;
+        match fetch.digest().await {
+            Ok(Some(verified)) => Ok(verified),
+            Ok(None) => Err(Fault::Local("bytes are missing at the end of a fetch".into()).into()),
+            Err(error) => Err(Fault::Local(format!("cannot read what was fetched: {error}")).into()),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Sha256, Arc<Fetch>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An entry among the running fetches, removed when dropped: after the file is in the
+/// cache, so that whoever asks next finds it there.
+struct Running {
+    fetches: Arc<Fetches>,
+    sha256: Sha256,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.fetches.running().remove(&self.sha256);
+    }
+}
+
+impl Running {
+    /// Runs a fetch to its end and keeps what is right.
+    async fn drive(self, fetch: Arc<Fetch>, wanted: Wanted) {
+        let context = &self.fetches.context;
+        let counters = &context.stats.downloads;
+        let _in_progress = counters.in_progress.enter();
+        let url = wanted.url.to_string();
+        let mirror = Mirror::new(Arc::clone(&self.fetches.client), wanted.url);
+        match self.fetches.download(&fetch, &mirror).await {
+            Ok(verified) => match fetch.finish(verified) {
+                Some(partial) => {
+                    counters.completed.increment();
+                    // What an older index listed was listed, too.
+                    let (context, from_index) = (Arc::clone(context), wanted.from_index);
+                    let kept = smol::unblock(move || context.cache.commit(partial, verified, from_index));
+                    if let Err(error) = kept.await {
+                        tracing::error!(url, %error, "a file cannot be kept in the cache");
+                    }
+                }
+                None => {
+                    counters.mismatched.increment();
+                    tracing::warn!(
+                        url,
+                        arrived = %verified.sha256(),
+                        expected = %self.sha256,
+                        "the mirror's file does not match its index; it is passed on, not kept"
+                    );
+                }
+            },
+            Err(MirrorError::Rejected(rejection)) => {
+                counters.failed.increment();
+                fetch.reject(*rejection);
+            }
+            Err(MirrorError::Fault(fault)) => {
+                counters.failed.increment();
+                tracing::warn!(url, %fault, "a file cannot be fetched");
+                fetch.fail(fault);
+            }
+        }
+    }
+}

@@ -1,8 +1,27 @@
 //! A proxy between apt and its mirror that fetches packages from peers.
 //!
-//! [`Context`] is what every part of the daemon shares: the configuration,
-//! the statistics, and what is kept on disk. [`Daemon::start`] opens it and
-//! the listeners; tests start a daemon the same way as `main` does.
+//! The binary `khashmir` is [`cli`] and [`Daemon`]; tests start a daemon the
+//! same way. What its parts share is [`Context`].
+//!
+//! | a request of apt, from left to right | |
+//! |---|---|
+//! | [`listener`] | reads apt's pipeline ahead, answers in order |
+//! | [`proxy`] | decides what a request means |
+//! | [`catalog`] | knows which hash a file must have: Release files, then the indexes they list |
+//! | [`cache`] | holds files under their hash |
+//! | [`fetch`] | downloads what is not there, once for all who ask |
+//! | [`upstream`] | asks mirrors, which [`sources`] says may be asked |
+//!
+//! | beside it | |
+//! |---|---|
+//! | [`config`] | every knob; `khashmir.toml` shows them all |
+//! | [`database`] | small things on disk, in SQLite |
+//! | [`control`] | answers `khashmir status` over a Unix socket |
+//! | [`stats`] | what is counted |
+//! | [`startup`] | opens and binds all of it, and ends it |
+//!
+//! The executor is smol's; what blocks (files, SQLite, name resolution) runs
+//! in [`smol::unblock`].
 
 pub mod cache;
 pub mod catalog;
@@ -10,13 +29,12 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod database;
-pub mod sources;
-pub mod startup;
-pub mod stats;
-
 pub mod fetch;
 pub mod listener;
 pub mod proxy;
+pub mod sources;
+pub mod startup;
+pub mod stats;
 pub mod upstream;
 
 pub use startup::{Daemon, StartError};
@@ -37,5 +55,5 @@ pub struct Context {
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
     /// Which mirrors may be asked.
-    pub sources: sources::Sources,
+    pub sources: Arc<sources::Sources>,
 }

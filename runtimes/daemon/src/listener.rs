@@ -1,1 +1,75 @@
-//! The listener that apt talks to.
+//! The listener that apt talks to: a small HTTP/1.1 server of our own.
+//!
+//! It reads ahead in a client's pipeline, has every request worked on at once, and
+//! answers in order; content flows from files while they grow, and heads drip while
+//! content may not flow yet (protocol, section 7). To apt it never says 1xx or 5xx:
+//! what cannot be had is cut, since apt resumes after a cut.
+
+mod answer;
+mod connection;
+mod growing;
+mod head;
+mod socket;
+mod writer;
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol::lock::Semaphore;
+use smol::net::TcpListener;
+use smol::{Async, Executor};
+
+use crate::Context;
+use crate::proxy::Proxy;
+
+pub use answer::{Answer, Content, Message};
+pub use growing::Growing;
+
+/// The pause after the system refused a connection for want of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves clients until dropped; all their connections end with it.
+pub async fn serve(context: Arc<Context>, listener: TcpListener) {
+    let listener: Arc<Async<std::net::TcpListener>> = listener.into();
+    let executor = Executor::new();
+    let connections = usize::try_from(context.config.proxy.max_connections).unwrap_or(usize::MAX);
+    let proxy = Proxy::new(context);
+    let limit = Arc::new(Semaphore::new(connections));
+    let accept = async {
+        loop {
+            let permit = limit.acquire_arc().await;
+            match listener.accept().await {
+                Ok((stream, client)) => {
+                    let proxy = Arc::clone(&proxy);
+                    let serve = async move {
+                        serve_client(stream, client, proxy).await;
+                        drop(permit);
+                    };
+                    executor.spawn(serve).detach();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a client's connection cannot be accepted");
+                    smol::Timer::after(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    executor.run(accept).await
+}
+
+async fn serve_client(stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<Proxy>) {
+    let context = Arc::clone(proxy.context());
+    let _open = context.stats.apt.connections.enter();
+    let address: IpAddr = client.ip().to_canonical();
+    let ended = if context.config.proxy.allows_client(address) {
+        connection::serve(stream, proxy).await
+    } else {
+        context.stats.apt.refused.increment();
+        tracing::warn!(client = %address, "refused: not among the allowed clients");
+        connection::refuse(stream, &context, address).await
+    };
+    if let Err(error) = ended {
+        tracing::debug!(client = %address, %error, "a client's connection broke");
+    }
+}

@@ -1,1 +1,102 @@
-fn main() {}
+//! `khashmir`: the command.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use clap::Parser as _;
+use khashmir_daemon::cli::{Action, Cli, greeting, render_status};
+use khashmir_daemon::config::{Config, LogLevel};
+use khashmir_daemon::control::ask_status;
+use khashmir_daemon::{Daemon, StartError};
+use smol::future::FutureExt as _;
+use smol::stream::StreamExt as _;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// What the daemon may take to end cleanly.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The command line or the configuration is wrong, as clap has it.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Cli::parse().action() {
+        Err(error) => fail(USAGE, &error),
+        Ok(Action::CheckConfig(config)) => match toml::to_string(&config) {
+            Ok(text) => say(&text),
+            Err(error) => fail(1, &error),
+        },
+        Ok(Action::Status { data_dir, json }) => match ask_status(&data_dir) {
+            Ok(status) if json => say(&format!("{status}\n")),
+            Ok(status) => say(&render_status(&status)),
+            Err(error) => fail(1, &error),
+        },
+        Ok(Action::Run(config)) => {
+            log(config.log.level);
+            match smol::block_on(run(*config)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error @ StartError::Config(_)) => fail(USAGE, &error),
+                Err(error) => fail(1, &error),
+            }
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), StartError> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(StartError::Runtime)?;
+    let bootstrap = config.dht.bootstrap.clone();
+    let starting = async { Some(Daemon::start(config).await) };
+    let interrupted = async {
+        signals.next().await;
+        None
+    };
+    let Some(daemon) = starting.or(interrupted).await.transpose()? else { return Ok(()) };
+    say(&greeting(daemon.proxy_address(), daemon.peers_address(), daemon.data_dir(), &bootstrap));
+
+    signals.next().await;
+    tracing::info!("stopping; a second signal stops at once");
+    let stop = async {
+        daemon.stop().await;
+        tracing::info!("stopped");
+    };
+    let late = async {
+        smol::Timer::after(STOP_TIMEOUT).await;
+        tracing::warn!("stopped before everything was at rest");
+    };
+    let again = async {
+        signals.next().await;
+        tracing::warn!("stopped at once");
+    };
+    stop.or(late).or(again).await;
+    Ok(())
+}
+
+/// Our own messages from `level` on, and others' warnings.
+fn log(level: LogLevel) {
+    let own = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("khashmir", own);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(filter).init();
+}
+
+/// Writes to standard output. Whoever closed it does not want to know.
+fn say(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    ExitCode::SUCCESS
+}
+
+fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "khashmir: {error}");
+    ExitCode::from(code)
+}

@@ -1,1 +1,184 @@
 //! What is done with one request of apt.
+//!
+//! A file whose hash an index told, or the URL itself tells, is content-addressed: it
+//! comes out of the cache or is fetched once ([`hashed`]). Release files change under
+//! their names and are revalidated at the mirror each time ([`document`]). Everything
+//! else passes through ([`pass`]). What goes by teaches the catalog ([`teacher`]).
+
+mod document;
+mod hashed;
+mod pass;
+mod teacher;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::header::ALLOW;
+use khashmir_apt::archive::{self, DistsPath};
+use khashmir_apt::http::{Method, RequestHead};
+use khashmir_apt::url::{Scheme, Target, Upstream};
+
+use crate::Context;
+use crate::fetch::{Expectation, Fetches, Wanted};
+use crate::listener::{Answer, Message};
+use crate::upstream::Client;
+
+use document::Documents;
+use teacher::Teacher;
+
+/// The proxy: one for all clients.
+#[derive(Debug)]
+pub struct Proxy {
+    context: Arc<Context>,
+    client: Arc<Client>,
+    fetches: Arc<Fetches>,
+    documents: Documents,
+    teacher: Arc<Teacher>,
+}
+
+/// How a file is to be had.
+enum Kind {
+    /// By its hash.
+    Hashed(Wanted),
+    /// By its name, revalidated each time.
+    Document,
+    /// From the mirror as it comes.
+    Unknown,
+}
+
+impl Proxy {
+    /// A proxy over what `context` keeps.
+    #[must_use]
+    pub fn new(context: Arc<Context>) -> Arc<Self> {
+        let client = Arc::new(Client::new(Arc::clone(&context)));
+        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client)));
+        Arc::new(Self {
+            documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
+            teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),
+            context,
+            client,
+            fetches,
+        })
+    }
+
+    /// What the daemon's parts share.
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The answer to one request that came in at our address `ours`.
+    pub(crate) async fn answer(self: Arc<Self>, request: RequestHead, ours: SocketAddr) -> Answer {
+        let url = match target(&request, ours) {
+            Ok(url) => url,
+            Err(refusal) => {
+                self.context.stats.apt.refused.increment();
+                return Answer::Message(*refusal);
+            }
+        };
+        match self.classify(&url).await {
+            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, wanted).await,
+            Ok(Kind::Document) => self.answer_document(&request, &url).await,
+            Ok(Kind::Unknown) => self.pass(&request, url).await,
+            Err(reason) => Answer::Cut(reason),
+        }
+    }
+
+    async fn classify(&self, url: &Upstream) -> Result<Kind, String> {
+        // A query may change what the path means.
+        if url.query.is_some() {
+            return Ok(Kind::Unknown);
+        }
+        let below_dists = DistsPath::parse(&url.path);
+        if below_dists.is_some_and(|path| path.suite_of_release().is_some()) {
+            return Ok(Kind::Document);
+        }
+        // Noted first: a lesson may end while the catalog is asked.
+        let is_learning = self.teacher.is_learning(url);
+        let mut expected = self.look_up(url, below_dists.is_some()).await?;
+        if expected.is_empty() && below_dists.is_none() && is_learning {
+            self.teacher.settle(url).await;
+            expected = self.look_up(url, false).await?;
+        }
+        let from_index = !expected.is_empty();
+        // The URL's own hash is what the client wants, whatever an index says.
+        if let Some(sha256) = archive::by_hash(&url.path) {
+            let size = expected.iter().find(|e| e.sha256 == sha256).and_then(|e| e.size);
+            let newest = Expectation { sha256, size };
+            let from_index = size.is_some();
+            return Ok(Kind::Hashed(Wanted { url: url.clone(), newest, older: Vec::new(), from_index }));
+        }
+        Ok(match expected.split_first() {
+            Some((newest, older)) => {
+                Kind::Hashed(Wanted { url: url.clone(), newest: *newest, older: older.to_vec(), from_index })
+            }
+            None => Kind::Unknown,
+        })
+    }
+
+    /// What the catalog expects of the file; notes the wish if it may be an index.
+    async fn look_up(&self, url: &Upstream, may_be_index: bool) -> Result<Vec<Expectation>, String> {
+        let context = Arc::clone(&self.context);
+        let (authority, path) = (url.authority(), url.path.clone());
+        let found = smol::unblock(move || {
+            if may_be_index {
+                context.catalog.record_wanted(&authority, &path)?;
+            }
+            context.catalog.lookup(&authority, &path)
+        });
+        match found.await {
+            Ok(expected) => Ok(expected.into_iter().map(Expectation::from).collect()),
+            Err(error) => Err(format!("the catalog cannot be asked: {error}")),
+        }
+    }
+}
+
+/// The file that a request means, or why it is refused.
+fn target(request: &RequestHead, ours: SocketAddr) -> Result<Upstream, Box<Message>> {
+    let refuse = |status, text: &str| Err(Box::new(Message::text(status, text)));
+    match &request.method {
+        Method::Get | Method::Head => {}
+        Method::Connect => {
+            return refuse(
+                403,
+                "this proxy opens no tunnels: https sources cannot go through it; set \
+                 Acquire::https::Proxy to \"DIRECT\" for them",
+            );
+        }
+        Method::Other(_) => {
+            let mut message = Message::text(405, "only GET and HEAD are answered here");
+            message.set(ALLOW, "GET, HEAD");
+            return Err(Box::new(message));
+        }
+    }
+    if request.has_body {
+        return refuse(413, "a request with a body is not for this proxy");
+    }
+    let mut url = match Target::parse(&request.target) {
+        Ok(target) => target.upstream,
+        Err(error) => return refuse(400, &format!("{}: {error}", request.target)),
+    };
+    // Sources in the prefix style, asked for through the proxy as well.
+    if is_ours(&url, ours) {
+        url = match url.behind_prefix() {
+            Ok(behind) => behind,
+            Err(error) => return refuse(400, &format!("{}: {error}", request.target)),
+        };
+    }
+    if is_ours(&url, ours) {
+        return refuse(400, "this is the proxy itself: after its address stands a mirror's");
+    }
+    match url.scheme {
+        Scheme::Http => Ok(url),
+        Scheme::Https => refuse(403, "mirrors cannot be asked over https yet; use their http"),
+    }
+}
+
+/// Whether a URL names the address at which the request came in.
+fn is_ours(url: &Upstream, ours: SocketAddr) -> bool {
+    let address = match url.host.as_str() {
+        "localhost" => return url.port == ours.port() && ours.ip().to_canonical().is_loopback(),
+        host => host.parse::<IpAddr>(),
+    };
+    url.port == ours.port() && address.is_ok_and(|ip| ip.to_canonical() == ours.ip().to_canonical())
+}

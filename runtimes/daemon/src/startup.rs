@@ -1,33 +1,76 @@
 //! Starting the daemon, and stopping it.
 
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::Context;
-use crate::config::Config;
+use smol::Task;
 
-/// A running daemon. Dropping it stops it at once.
+use crate::cache::Cache;
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::control::{Control, Identity};
+use crate::database::Database;
+use crate::sources::{Sources, native_architecture};
+use crate::stats::Stats;
+use crate::{Context, listener};
+
+pub use error::{Service, StartError};
+
+mod bind;
+mod error;
+mod lock;
+
+use bind::PeerSockets;
+use lock::Lock;
+
+/// A running daemon. Dropping it stops it at once; [`Daemon::stop`] also
+/// saves what is to be kept.
 #[derive(Debug)]
 pub struct Daemon {
+    // Dropped first, so that nothing answers while the rest goes away.
+    _listener: Task<()>,
+    _control: Task<()>,
     context: Arc<Context>,
-    proxy_address: SocketAddr,
+    identity: Arc<Identity>,
+    _peers: PeerSockets,
+    _lock: Lock,
 }
 
-/// Why the daemon did not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {}
-
 impl Daemon {
-    /// Opens what the configuration names and starts listening.
+    /// Opens what the configuration names and starts listening: when this
+    /// returns, apt can ask.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let _ = config;
-        std::future::pending().await
+        let opened = smol::unblock(move || open(config)).await?;
+        let Opened { context, identity, proxy, peers, control, lock } = opened;
+        let proxy = smol::net::TcpListener::try_from(proxy).map_err(StartError::Runtime)?;
+        let control = control.serve(Arc::clone(&context), Arc::clone(&identity));
+        Ok(Self {
+            _listener: smol::spawn(listener::serve(Arc::clone(&context), proxy)),
+            _control: smol::spawn(control),
+            context,
+            identity,
+            _peers: peers,
+            _lock: lock,
+        })
     }
 
     /// Where apt reaches the proxy: the real port if the configuration says 0.
     pub fn proxy_address(&self) -> SocketAddr {
-        self.proxy_address
+        self.identity.proxy
+    }
+
+    /// Where other machines reach this one, by TCP and UDP.
+    pub fn peers_address(&self) -> SocketAddr {
+        self.identity.peers
+    }
+
+    /// Where the daemon keeps its data.
+    pub fn data_dir(&self) -> &Path {
+        &self.identity.data_dir
     }
 
     /// What the daemon's parts share.
@@ -35,6 +78,58 @@ impl Daemon {
         &self.context
     }
 
-    /// Stops listening, saves what is to be kept, and ends.
-    pub async fn stop(self) {}
+    /// Stops listening, cuts what is under way (apt resumes it), and writes
+    /// down what is to be kept.
+    pub async fn stop(self) {
+        let Self { _listener: listener, _control: control, context, _lock: lock, .. } = self;
+        listener.cancel().await;
+        control.cancel().await;
+        smol::unblock(move || {
+            if let Err(error) = context.cache.flush() {
+                tracing::warn!(%error, "cannot note which cached files were used");
+            }
+            drop(lock);
+        })
+        .await;
+    }
+}
+
+/// All that blocks, done.
+struct Opened {
+    context: Arc<Context>,
+    identity: Arc<Identity>,
+    proxy: std::net::TcpListener,
+    peers: PeerSockets,
+    control: Control,
+    lock: Lock,
+}
+
+fn open(config: Config) -> Result<Opened, StartError> {
+    let data_dir = config.data_dir_or_default()?;
+    make_private_dir(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
+    let lock = Lock::take(&data_dir)?;
+
+    let proxy = bind::proxy(config.proxy.listen)?;
+    let peers = PeerSockets::bind(config.peers.listen)?;
+    let proxy_address = proxy.local_addr().map_err(StartError::Runtime)?;
+    let peers_address = peers.address().map_err(StartError::Runtime)?;
+
+    let database = Arc::new(Database::open(&data_dir.join("khashmir.db"))?);
+    let cache_dir = config.cache.dir.clone().unwrap_or_else(|| data_dir.clone());
+    let cache = Cache::open(&cache_dir, config.cache.size_limit.bytes(), Arc::clone(&database))
+        .map_err(|source| StartError::Cache { path: cache_dir, source })?;
+    let sources = Sources::read(&config.mirror.apt_dir, proxy_address, &config.proxy.allowed_upstreams);
+    let sources = Arc::new(sources);
+    let catalog = Catalog::open(Arc::clone(&database), Arc::clone(&sources), native_architecture())?;
+    let control = Control::bind(&data_dir)?;
+
+    let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
+    let context = Context { config, stats: Arc::new(Stats::default()), database, cache, catalog, sources };
+    Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, lock })
+}
+
+/// Makes a directory that only this user may enter; one that exists stays as
+/// it is.
+fn make_private_dir(path: &PathBuf) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

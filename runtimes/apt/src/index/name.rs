@@ -57,6 +57,11 @@ impl<'a> IndexName<'a> {
         Some((Self { component, kind }, compression))
     }
 
+    /// Whether it lists the packages of this architecture and no other.
+    pub(crate) fn is_packages_of(&self, architecture: &str) -> bool {
+        self.kind == IndexKind::Packages { architecture }
+    }
+
     /// Whether an installed machine of this architecture uses the index: not if it is
     /// the installer's, or lists sources and they are not wanted.
     #[must_use]

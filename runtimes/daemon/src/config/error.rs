@@ -27,6 +27,8 @@ pub enum ConfigError {
     },
     /// No directory to keep data in is named, and none can be derived.
     NoDataDir,
+    /// An option that only running the daemon heeds was given to `status`.
+    RunOptionWithStatus,
 }
 
 impl ConfigError {
@@ -55,6 +57,9 @@ impl fmt::Display for ConfigError {
             Self::NoDataDir => f.write_str(
                 "no place to keep data: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir DIR",
             ),
+            Self::RunOptionWithStatus => {
+                f.write_str("`status` takes no options but --json, --config and --data-dir")
+            }
         }
     }
 }
@@ -63,7 +68,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreadable { source, .. } => Some(source),
-            Self::Invalid { .. } | Self::NoDataDir => None,
+            Self::Invalid { .. } | Self::NoDataDir | Self::RunOptionWithStatus => None,
         }
     }
 }

@@ -180,7 +180,7 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-        match units.iter().find(|(_, bits)| self.0 >> bits > 0 && self.0 % (1 << bits) == 0) {
+        match units.iter().find(|(_, bits)| self.0 >> bits > 0 && self.0.is_multiple_of(1 << bits)) {
             Some((unit, bits)) => write!(f, "{} {unit}", self.0 >> bits),
             None => write!(f, "{} B", self.0),
         }

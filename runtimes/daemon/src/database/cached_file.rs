@@ -97,20 +97,34 @@ pub(crate) fn least_recently_used(
     Ok(victims)
 }
 
-/// Marks the cached files that a learnt index lists, whichever came first.
-pub(crate) fn mark_listed(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
-    // The inner query is run once; cached files not yet marked are few.
-    let unmarked: i64 =
-        transaction
-            .query_row("SELECT count(*) FROM cached_file WHERE NOT from_index", [], |row| row.get(0))?;
-    if unmarked == 0 {
-        return Ok(0);
-    }
+/// Marks the cached files that an index, just learnt, lists.
+pub(crate) fn mark_listed_by_index(transaction: &Transaction<'_>, index_id: i64) -> rusqlite::Result<usize> {
     transaction.execute(
-        "UPDATE cached_file SET from_index = 1
-         WHERE NOT from_index
-           AND (sha256 IN (SELECT sha256 FROM index_entry)
-                OR sha256 IN (SELECT sha256 FROM release_file WHERE index_name IS NOT NULL))",
+        "UPDATE cached_file SET from_index = TRUE WHERE NOT from_index
+             AND sha256 IN (SELECT sha256 FROM index_entry WHERE index_id = ?1)",
+        [index_id],
+    )
+}
+
+/// Marks the cached files that a Release, just learnt, lists.
+pub(crate) fn mark_listed_by_release(
+    transaction: &Transaction<'_>,
+    generation_id: i64,
+) -> rusqlite::Result<usize> {
+    transaction.execute(
+        "UPDATE cached_file SET from_index = TRUE WHERE NOT from_index
+             AND sha256 IN (SELECT sha256 FROM release_file WHERE generation_id = ?1)",
+        [generation_id],
+    )
+}
+
+/// Marks the cached files that anything learnt lists.
+pub(crate) fn mark_listed(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
+    transaction.execute(
+        "UPDATE cached_file SET from_index = TRUE WHERE NOT from_index
+             AND (sha256 IN (SELECT sha256 FROM release_file)
+                  OR sha256 IN (SELECT e.sha256 FROM index_entry e
+                                JOIN learnt_index i ON i.id = e.index_id AND i.complete))",
         [],
     )
 }

@@ -77,11 +77,13 @@ const STEPS: &[&str] = &["
     ) STRICT;
     -- What a suite's Release file said once. `digest` is over its file list;
     -- `seen` grows: the generation last confirmed has the largest.
+    -- `separate_all`: architecture-independent packages have their own index.
     CREATE TABLE generation (
         id INTEGER PRIMARY KEY,
         suite_id INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
         digest BLOB NOT NULL,
         acquire_by_hash INTEGER NOT NULL,
+        separate_all INTEGER NOT NULL,
         seen INTEGER NOT NULL,
         UNIQUE (suite_id, digest)
     ) STRICT;

@@ -208,13 +208,6 @@ impl Apt {
         fs::create_dir_all(archives.join("partial")).unwrap();
     }
 
-    /// Removes the lists, so that `update` downloads them again.
-    pub fn forget_lists(&self) {
-        let lists = self.path("var/lib/apt/lists");
-        fs::remove_dir_all(&lists).unwrap();
-        fs::create_dir_all(lists.join("partial")).unwrap();
-    }
-
     fn path(&self, relative: &str) -> PathBuf {
         self.root.path().join(relative)
     }

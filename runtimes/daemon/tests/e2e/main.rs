@@ -4,12 +4,13 @@
 //! counts, `apt` drives apt-get in a root of its own, `daemon` runs the binary.
 //! The other modules are the stories.
 
-// The stories of the daemon use what those of the harness do not.
-#![allow(dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_debug_implementations)]
 
 mod apt;
 mod archive;
+mod daemon;
 mod mirror;
 
+mod faults;
 mod harness;
+mod install;

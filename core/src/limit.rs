@@ -1,0 +1,243 @@
+//! Which addresses are proved, and how many queries are served.
+
+use crate::config::Limits;
+use crate::map::{HashKey, RecentTable};
+use crate::prefix::NetworkPrefix;
+use crate::time::Instant;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+/// The addresses that lately proved that they receive what is sent to them.
+///
+/// Holds about [`Limits::proved_addresses`], all allocated at the start; of too many, one that
+/// was proved longest ago is forgotten.
+#[derive(Clone, Debug)]
+pub struct Proofs {
+    lifetime: Duration,
+    proved_at: RecentTable<SocketAddr, Instant>,
+}
+
+impl Proofs {
+    /// No address is proved.
+    pub fn new(limits: &Limits, key: HashKey) -> Proofs {
+        Proofs { lifetime: limits.proof_lifetime, proved_at: RecentTable::new(limits.proved_addresses, key) }
+    }
+
+    /// Notes that `addr` answered a query of ours, or presented a valid token.
+    pub fn prove(&mut self, now: Instant, addr: SocketAddr) {
+        *self.proved_at.entry(addr, || now) = now;
+    }
+
+    /// Whether `addr` proved itself within [`Limits::proof_lifetime`].
+    pub fn is_proved(&self, now: Instant, addr: &SocketAddr) -> bool {
+        let proved_at = self.proved_at.get(addr);
+        proved_at.is_some_and(|&at| now.saturating_duration_since(at) <= self.lifetime)
+    }
+}
+
+/// How many queries are served, per source and in all (protocol, section 7).
+///
+/// A source is an IPv4 address or an IPv6 /64. About [`Limits::query_sources`] are remembered, all
+/// allocated at the start; a source that was forgotten starts anew, and then only the budget for
+/// all holds it.
+#[derive(Clone, Debug)]
+pub struct QueryBudget {
+    /// None: lifted.
+    per_source: Option<(Rate, RecentTable<NetworkPrefix, Bucket>)>,
+    in_all: Option<(Rate, Bucket)>,
+}
+
+impl QueryBudget {
+    /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least.
+    pub fn new(limits: &Limits, key: HashKey) -> QueryBudget {
+        let burst_seconds = limits.query_burst_seconds;
+        let Some(source) = Rate::new(limits.queries_per_second_and_source, burst_seconds) else {
+            return QueryBudget { per_source: None, in_all: None };
+        };
+        let in_all = Rate::new(limits.queries_per_second, burst_seconds);
+        QueryBudget {
+            per_source: Some((source, RecentTable::new(limits.query_sources, key))),
+            in_all: in_all.map(|rate| (rate, Bucket::full(&rate, Instant::ORIGIN))),
+        }
+    }
+
+    /// Whether a query from `ip` is served, and if so, charges for it.
+    ///
+    /// A source that is over its own budget takes nothing from the others'.
+    pub fn admit(&mut self, now: Instant, ip: &IpAddr) -> bool {
+        if let Some((rate, buckets)) = &mut self.per_source {
+            let bucket = buckets.entry(NetworkPrefix::source(ip), || Bucket::full(rate, now));
+            if !bucket.take(rate, now) {
+                return false;
+            }
+        }
+        match &mut self.in_all {
+            Some((rate, bucket)) => bucket.take(rate, now),
+            None => true,
+        }
+    }
+}
+
+/// Millionths of a query: one query a second is exactly one of these a microsecond, so that
+/// refilling rounds nothing, however often it is done.
+const QUERY: u64 = 1_000_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    per_second: u32,
+    /// In millionths of a query.
+    capacity: u64,
+}
+
+impl Rate {
+    /// None where zero lifts the limit.
+    fn new(per_second: u32, burst_seconds: u32) -> Option<Rate> {
+        let burst = u64::from(per_second) * u64::from(burst_seconds);
+        (per_second != 0).then_some(Rate { per_second, capacity: burst.max(1).saturating_mul(QUERY) })
+    }
+}
+
+/// A token bucket.
+#[derive(Clone, Debug)]
+struct Bucket {
+    /// In millionths of a query.
+    level: u64,
+    filled_at: Instant,
+}
+
+impl Bucket {
+    fn full(rate: &Rate, now: Instant) -> Bucket {
+        Bucket { level: rate.capacity, filled_at: now }
+    }
+
+    fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+        let elapsed_micros = now.as_micros().saturating_sub(self.filled_at.as_micros());
+        let refill = elapsed_micros.saturating_mul(u64::from(rate.per_second));
+        self.level = self.level.saturating_add(refill).min(rate.capacity);
+        self.filled_at = self.filled_at.max(now);
+        let rest = self.level.checked_sub(QUERY);
+        self.level = rest.unwrap_or(self.level);
+        rest.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, Rng};
+    use alloc::vec::Vec;
+    use quickcheck::QuickCheck;
+
+    fn key() -> HashKey {
+        HashKey::new(&mut Rng::new([4; 32], Purpose::HashKey))
+    }
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    fn budget(per_source: u32, in_all: u32, burst_seconds: u32) -> QueryBudget {
+        let limits = Limits {
+            queries_per_second_and_source: per_source,
+            queries_per_second: in_all,
+            query_burst_seconds: burst_seconds,
+            ..Limits::DEFAULT
+        };
+        QueryBudget::new(&limits, key())
+    }
+
+    fn host(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn a_proof_is_of_one_port_and_ages() {
+        let mut proofs = Proofs::new(&Limits::DEFAULT, key());
+        let addr = SocketAddr::new(host(1), 9977);
+        let lifetime = Limits::DEFAULT.proof_lifetime;
+        proofs.prove(at(5), addr);
+        assert!(proofs.is_proved(at(5) + lifetime, &addr));
+        assert!(!proofs.is_proved(at(6) + lifetime, &addr));
+        assert!(!proofs.is_proved(at(5), &SocketAddr::new(host(1), 9978)));
+        proofs.prove(at(1000), addr);
+        assert!(proofs.is_proved(at(1000) + lifetime, &addr), "proved again");
+    }
+
+    #[test]
+    fn proofs_are_bounded_and_the_latest_is_kept() {
+        let limits = Limits { proved_addresses: 64, ..Limits::DEFAULT };
+        let mut proofs = Proofs::new(&limits, key());
+        let addr = |port| SocketAddr::new(host(1), port);
+        for port in 1..=10_000 {
+            proofs.prove(at(u64::from(port)), addr(port));
+            assert!(proofs.is_proved(at(u64::from(port)), &addr(port)));
+        }
+        let kept = (1..=10_000).filter(|&port| proofs.is_proved(at(10_000), &addr(port))).count();
+        assert!(kept <= 64, "{kept}");
+    }
+
+    #[test]
+    fn a_source_gets_its_burst_and_then_its_rate() {
+        let mut budget = budget(10, 1000, 3);
+        let served = |budget: &mut QueryBudget, now| (0..100).filter(|_| budget.admit(now, &host(1))).count();
+        assert_eq!(served(&mut budget, at(0)), 30);
+        assert_eq!(served(&mut budget, at(99_999)), 0);
+        assert_eq!(served(&mut budget, at(100_000)), 1);
+        assert_eq!(served(&mut budget, at(3_600_000_000)), 30, "never more than the burst");
+        assert!(budget.admit(at(3_600_000_000), &host(2)), "another source has its own budget");
+    }
+
+    #[test]
+    fn an_ipv6_host_has_one_budget_for_all_its_addresses() {
+        let mut budget = budget(1, 1000, 1);
+        let [first, second, other] =
+            ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        assert!(budget.admit(at(0), &first));
+        assert!(!budget.admit(at(0), &second));
+        assert!(budget.admit(at(0), &other));
+    }
+
+    #[test]
+    fn a_flood_from_one_source_leaves_the_common_budget_to_others() {
+        let mut budget = budget(5, 10, 1);
+        assert_eq!((0..1000).filter(|_| budget.admit(at(0), &host(1))).count(), 5);
+        assert_eq!((0..1000).filter(|_| budget.admit(at(0), &host(2))).count(), 5);
+        assert!(!budget.admit(at(0), &host(3)), "ten in all");
+        assert!(budget.admit(at(100_000), &host(3)));
+    }
+
+    #[test]
+    fn zero_lifts_a_limit_and_a_source_limit_of_zero_lifts_both() {
+        let count = |mut budget: QueryBudget| (0..1000).filter(|_| budget.admit(at(0), &host(1))).count();
+        assert_eq!(count(budget(0, 10, 1)), 1000);
+        assert_eq!(count(budget(20, 0, 1)), 20);
+        assert_eq!(count(budget(20, 10, 0)), 1, "a burst is one query at least");
+        assert_eq!(count(budget(u32::MAX, u32::MAX, u32::MAX)), 1000);
+    }
+
+    /// Over any run of attempts, exactly as many are served as an exact model says: refilling at
+    /// odd moments neither gains nor loses.
+    #[test]
+    fn refilling_does_not_drift() {
+        fn law(rate: u32, steps_micros: Vec<u16>) -> bool {
+            let rate = rate % 20 + 1;
+            let mut budget = budget(rate, 0, 1);
+            let capacity = u128::from(rate) * 1_000_000;
+            let (mut now, mut level) = (0, capacity);
+            steps_micros.iter().all(|&step| {
+                now += u64::from(step);
+                level = (level + u128::from(step) * u128::from(rate)).min(capacity);
+                let expected = level >= 1_000_000;
+                level -= if expected { 1_000_000 } else { 0 };
+                budget.admit(at(now), &host(1)) == expected
+            })
+        }
+        QuickCheck::new().tests(200).quickcheck(law as fn(u32, Vec<u16>) -> bool);
+
+        // 3 a second, asked every seventh microsecond for not quite ten seconds: a burst of three, and
+        // 29 more.
+        let mut budget = budget(3, 0, 1);
+        let served = (0..9_999_999).step_by(7).filter(|&now| budget.admit(at(now), &host(1))).count();
+        assert_eq!(served, 32);
+    }
+}

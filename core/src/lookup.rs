@@ -1,0 +1,309 @@
+//! The iterative search for the contacts closest to a target: policy, frontier, one pure step.
+//!
+//! Protocol, section 5. A lookup sends nothing and knows no clock. [`Lookup::step`] says what the
+//! policy wants done next; what came of it is put back in with [`answered`](Lookup::answered),
+//! [`found`](Lookup::found) and [`failed`](Lookup::failed).
+
+use crate::config::{Limits, LookupPolicy};
+use crate::id::{Contact, Distance, Id};
+use crate::krpc::K;
+use crate::prefix::NetworkPrefix;
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+
+/// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
+pub const MAX_TOKEN_LEN: usize = 64;
+
+/// A token as another node gave it.
+pub type ForeignToken = ArrayVec<u8, MAX_TOKEN_LEN>;
+
+/// Contacts that a frontier holds; beyond it the farthest goes.
+const MAX_CANDIDATES: usize = 128;
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Query this contact. It now counts as queried.
+    Query(Contact),
+    /// The request to this contact has lost its place: do not send it again. A late answer counts.
+    Abandon(Contact),
+    /// Nothing until an answer or a failure comes.
+    Wait,
+    /// The lookup is over.
+    Done,
+}
+
+/// The state of one lookup in one address family.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    target: Id,
+    /// Closest to the target first.
+    candidates: Vec<Candidate>,
+    queries: usize,
+}
+
+/// A contact in the frontier.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Who it is.
+    pub contact: Contact,
+    /// How many values it said that it holds.
+    pub num: u64,
+    /// Its token, if it gave one.
+    pub token: Option<ForeignToken>,
+    distance: Distance,
+    counted: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    New,
+    Queried,
+    /// Queried, but it has lost its place.
+    Abandoned,
+    Answered,
+    Failed,
+}
+
+/// Contacts that bound the search, as positions in the frontier.
+type Window = ArrayVec<usize, K>;
+
+impl Lookup {
+    /// A lookup for `target` that knows nobody yet.
+    pub fn new(target: Id) -> Lookup {
+        Lookup { target, candidates: Vec::new(), queries: 0 }
+    }
+
+    /// What is looked for.
+    pub fn target(&self) -> &Id {
+        &self.target
+    }
+
+    /// Puts a contact into the frontier, unless it is there. `counted`: whether it is one of few
+    /// allowed in its prefix.
+    pub fn found(&mut self, contact: Contact, counted: bool) {
+        let distance = contact.id.distance(&self.target);
+        let at = self.candidates.partition_point(|other| other.distance < distance);
+        let same = self.candidates[at..].iter().take_while(|other| other.distance == distance);
+        if same.into_iter().any(|other| other.contact == contact) {
+            return;
+        }
+        if self.candidates.len() == MAX_CANDIDATES {
+            if at == MAX_CANDIDATES {
+                return;
+            }
+            self.candidates.pop();
+        }
+        let candidate = Candidate { contact, num: 0, token: None, distance, counted, state: State::New };
+        self.candidates.insert(at, candidate);
+    }
+
+    /// A contact of the frontier answered: how many values it holds, and its token. We ourselves
+    /// answer before the first step.
+    pub fn answered(&mut self, contact: &Contact, num: u64, token: Option<ForeignToken>) {
+        if let Some(candidate) = self.candidate(contact) {
+            candidate.num = num;
+            candidate.token = token;
+            candidate.state = State::Answered;
+        }
+    }
+
+    /// A contact of the frontier did not answer, or not rightly.
+    pub fn failed(&mut self, contact: &Contact) {
+        if let Some(candidate) = self.candidate(contact) {
+            candidate.state = State::Failed;
+        }
+    }
+
+    /// What to do next; call it until it says [`Step::Wait`] or [`Step::Done`].
+    pub fn step(&mut self, policy: &LookupPolicy, limits: &Limits) -> Step {
+        let window = self.window(policy.leap_frog, limits);
+        if policy.leap_frog
+            && let Some(overtaken) = self.overtaken(&window)
+        {
+            overtaken.state = State::Abandoned;
+            return Step::Abandon(overtaken.contact);
+        }
+        let state = |at: &usize| self.candidates[*at].state;
+        if policy.abort_early && window.is_full() && window.iter().all(|at| state(at) == State::Answered) {
+            return Step::Done;
+        }
+        let outstanding = self.candidates.iter().filter(|c| c.state == State::Queried).count();
+        let next = window.iter().copied().find(|at| state(at) == State::New);
+        match next {
+            Some(at) if self.queries < limits.lookup_queries => {
+                if outstanding >= usize::from(policy.parallelism) {
+                    return Step::Wait;
+                }
+                self.queries += 1;
+                self.candidates[at].state = State::Queried;
+                Step::Query(self.candidates[at].contact)
+            }
+            _ if outstanding == 0 => Step::Done,
+            _ => Step::Wait,
+        }
+    }
+
+    /// The up to K closest contacts that answered, closest first.
+    pub fn closest(&self, limits: &Limits) -> impl Iterator<Item = &Candidate> {
+        let answered = |candidate: &Candidate| candidate.state == State::Answered;
+        self.select(limits, answered).into_iter().map(|at| &self.candidates[at])
+    }
+
+    /// All contacts that answered and hold values, closest first.
+    pub fn holders(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(|candidate| candidate.state == State::Answered && candidate.num > 0)
+    }
+
+    fn candidate(&mut self, contact: &Contact) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|candidate| candidate.contact == *contact)
+    }
+
+    /// The K closest: of all found, or of those that have not failed.
+    fn window(&self, without_failed: bool, limits: &Limits) -> Window {
+        self.select(limits, |candidate| !without_failed || candidate.state != State::Failed)
+    }
+
+    /// The K closest that `qualify`, with a bound on how many share a prefix.
+    fn select(&self, limits: &Limits, qualify: impl Fn(&Candidate) -> bool) -> Window {
+        let mut window = Window::new();
+        for (at, candidate) in self.candidates.iter().enumerate() {
+            if window.is_full() {
+                break;
+            }
+            if qualify(candidate) && !self.is_crowded(&window, candidate, limits) {
+                window.push(at);
+            }
+        }
+        window
+    }
+
+    fn is_crowded(&self, window: &Window, candidate: &Candidate, limits: &Limits) -> bool {
+        let prefix = |candidate: &Candidate| NetworkPrefix::of(&candidate.contact.addr.ip());
+        let neighbour = |at: &&usize| {
+            let other = &self.candidates[**at];
+            other.counted && prefix(other) == prefix(candidate)
+        };
+        candidate.counted && window.iter().filter(neighbour).count() >= limits.closest_per_prefix
+    }
+
+    /// A contact that was queried and is no longer among the K closest.
+    fn overtaken(&mut self, window: &Window) -> Option<&mut Candidate> {
+        let overtaken = |(at, candidate): &(usize, &mut Candidate)| {
+            candidate.state == State::Queried && !window.contains(at)
+        };
+        self.candidates.iter_mut().enumerate().find(overtaken).map(|(_, candidate)| candidate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::QuickCheck;
+
+    fn contact(n: u8) -> Contact {
+        let mut id = [0; 20];
+        id[19] = n;
+        Contact { id: Id(id), addr: ([10, n, 0, 1], 9978).into() }
+    }
+
+    fn lookup(found: impl IntoIterator<Item = u8>) -> Lookup {
+        let mut lookup = Lookup::new(Id([0; 20]));
+        found.into_iter().for_each(|n| lookup.found(contact(n), true));
+        lookup
+    }
+
+    fn queried(lookup: &mut Lookup, policy: &LookupPolicy) -> Vec<u8> {
+        let mut queried = Vec::new();
+        while let Step::Query(contact) = lookup.step(policy, &Limits::DEFAULT) {
+            queried.push(contact.id.0[19]);
+        }
+        queried
+    }
+
+    #[test]
+    fn the_closest_are_queried_first_and_no_more_than_allowed() {
+        let mut lookup = lookup([9, 2, 5, 7, 1, 3]);
+        assert_eq!(queried(&mut lookup, &LookupPolicy::RETRANSMIT), [1, 2, 3, 5]);
+        assert_eq!(lookup.step(&LookupPolicy::RETRANSMIT, &Limits::DEFAULT), Step::Wait);
+    }
+
+    #[test]
+    fn failed_contacts_bound_the_search_unless_leap_frogged() {
+        for (policy, then) in [(LookupPolicy::RETRANSMIT, &[][..]), (LookupPolicy::LEAPFROG, &[9][..])] {
+            let policy = LookupPolicy { parallelism: 8, ..policy };
+            let mut lookup = lookup(1..=9);
+            assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5, 6, 7, 8]);
+            lookup.failed(&contact(1));
+            assert_eq!(queried(&mut lookup, &policy), then);
+        }
+    }
+
+    #[test]
+    fn an_overtaken_request_gives_its_place_and_its_late_answer_counts() {
+        let policy = LookupPolicy::KHASHMIR_2008;
+        let mut lookup = lookup(11..=18);
+        assert_eq!(queried(&mut lookup, &policy).len(), 8);
+        lookup.found(contact(1), true);
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Abandon(contact(18)));
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Query(contact(1)));
+        lookup.answered(&contact(18), 1, None);
+        assert_eq!(lookup.holders().count(), 1);
+    }
+
+    #[test]
+    fn abort_early_ends_with_the_last_of_the_k_closest() {
+        for (policy, step) in [(LookupPolicy::LEAPFROG, Step::Wait), (LookupPolicy::ABORT_EARLY, Step::Done)]
+        {
+            let policy = LookupPolicy { parallelism: 16, leap_frog: false, ..policy };
+            let mut lookup = lookup(10..=17);
+            queried(&mut lookup, &policy);
+            (1..=8).for_each(|n| lookup.found(contact(n), true));
+            queried(&mut lookup, &policy);
+            (1..=8).for_each(|n| lookup.answered(&contact(n), 0, None));
+            assert_eq!(lookup.step(&policy, &Limits::DEFAULT), step);
+        }
+    }
+
+    #[test]
+    fn two_of_one_prefix_count_among_the_closest() {
+        let mut lookup = Lookup::new(Id([0; 20]));
+        for n in 1..=12 {
+            lookup.found(Contact { addr: ([10, 0, 0, n], 1).into(), ..contact(n) }, true);
+        }
+        assert_eq!(queried(&mut lookup, &LookupPolicy::KHASHMIR_2008), [1, 2]);
+    }
+
+    #[test]
+    fn every_lookup_ends_within_its_queries_whatever_comes_back() {
+        fn law(start: Vec<u8>, script: Vec<(bool, u8)>, switches: u8) -> bool {
+            let policy = LookupPolicy {
+                leap_frog: switches & 1 != 0,
+                abort_early: switches & 2 != 0,
+                ..LookupPolicy::ORIGINAL
+            };
+            let limits = Limits { lookup_queries: 20, ..Limits::DEFAULT };
+            let mut lookup = lookup(start);
+            let mut script = script.into_iter();
+            let mut outstanding = Vec::new();
+            for _ in 0..1000 {
+                match lookup.step(&policy, &limits) {
+                    Step::Query(contact) => outstanding.push(contact),
+                    Step::Abandon(_) => {}
+                    Step::Done => return lookup.queries <= 20,
+                    Step::Wait => match (outstanding.pop(), script.next()) {
+                        (Some(contact), Some((true, found))) => {
+                            lookup.found(super::tests::contact(found), true);
+                            lookup.answered(&contact, 0, None);
+                        }
+                        (Some(contact), _) => lookup.failed(&contact),
+                        (None, _) => return false,
+                    },
+                }
+            }
+            false
+        }
+        QuickCheck::new().quickcheck(law as fn(Vec<u8>, Vec<(bool, u8)>, u8) -> bool);
+    }
+}

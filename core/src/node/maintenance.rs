@@ -1,0 +1,102 @@
+//! Upkeep: what a node does on its own, and what follows from operations that are over.
+
+use super::operation::{Find, Join, Kind, Put};
+use super::parts::Parts;
+use super::{Event, MAX_BOOTSTRAP, Node};
+use crate::id::Id;
+use crate::timer::Timer;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// Refreshes that start at one checkpoint; the rest wait for the next.
+const MAX_REFRESHES: usize = 16;
+
+/// What upkeep remembers.
+#[derive(Debug, Default)]
+pub(super) struct Maintenance {
+    /// Who to join through when nobody is known.
+    bootstrap: Vec<SocketAddr>,
+    /// How long to wait before the next try.
+    rejoin_after: Duration,
+}
+
+impl Maintenance {
+    pub(super) fn start(&mut self, parts: &mut Parts) {
+        self.rejoin_after = parts.config.upkeep.rejoin_after;
+        let first = parts.now + parts.config.upkeep.first_checkpoint_after;
+        parts.timers.set(Timer::Checkpoint, Some(first));
+    }
+
+    pub(super) fn remember(&mut self, bootstrap: &[SocketAddr]) {
+        for addr in bootstrap {
+            if self.bootstrap.len() < MAX_BOOTSTRAP && !self.bootstrap.contains(addr) {
+                self.bootstrap.push(*addr);
+            }
+        }
+    }
+
+    /// A join is over: tries again later, ever later, as long as nobody is known.
+    pub(super) fn joined(&mut self, parts: &mut Parts, contacts: usize) {
+        if contacts > 0 || self.bootstrap.is_empty() {
+            self.rejoin_after = parts.config.upkeep.rejoin_after;
+            parts.timers.set(Timer::Rejoin, None);
+            return;
+        }
+        parts.timers.set(Timer::Rejoin, Some(parts.now + self.rejoin_after));
+        self.rejoin_after = self.rejoin_after.saturating_mul(2).min(parts.config.upkeep.republish_after);
+    }
+}
+
+impl Node {
+    /// Pings who is due. Those for whom there is no room now are tried again a while later.
+    pub(super) fn fire_re_pings(&mut self) {
+        let parts = &mut self.parts;
+        for family in 0..parts.tables.len() {
+            while let Some(contact) = parts.tables[family].take_due_ping(parts.now) {
+                if parts.ping(contact, true).is_none() {
+                    parts.tables[family].ping_later(parts.now, &contact);
+                }
+            }
+        }
+        parts.schedule_re_ping();
+        self.schedule_requests();
+    }
+
+    pub(super) fn fire_checkpoint(&mut self) {
+        let parts = &mut self.parts;
+        let upkeep = parts.config.upkeep;
+        let interval = parts.rngs.jitter.jitter(upkeep.checkpoint_interval, upkeep.checkpoint_jitter_percent);
+        parts.timers.set(Timer::Checkpoint, Some(parts.now + interval));
+        parts.tokens.rotate(&mut parts.rngs.token);
+        parts.store.expire(parts.now);
+        parts.emit(Event::CheckpointPassed);
+        let room = MAX_REFRESHES.saturating_sub(self.operations.upkeep());
+        let Parts { tables, rngs, now, .. } = parts;
+        let mut targets = Vec::<Id>::new();
+        for table in tables.iter().filter(|table| !table.is_empty()) {
+            targets.extend(table.refresh_targets(*now, &mut rngs.refresh).take(room));
+        }
+        for target in targets {
+            let find = Find::start(&mut self.parts, target);
+            self.start(Kind::Find(find), true);
+        }
+        if self.parts.tables.iter().all(|table| table.is_empty())
+            && self.parts.timers.get(Timer::Rejoin).is_none()
+        {
+            self.maintenance.joined(&mut self.parts, 0);
+        }
+    }
+
+    pub(super) fn fire_republish(&mut self) {
+        if let Some((key, value)) = self.publications.take_due(&mut self.parts) {
+            let put = Put::start(&mut self.parts, key, value);
+            self.start(Kind::Put(put), true);
+        }
+    }
+
+    pub(super) fn fire_rejoin(&mut self) {
+        let join = Join::through(self.maintenance.bootstrap.iter().copied());
+        self.start(Kind::Join(join), true);
+    }
+}

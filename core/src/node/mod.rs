@@ -1,0 +1,496 @@
+//! The node: where the state machines meet.
+
+mod event;
+mod maintenance;
+mod operation;
+mod outbox;
+mod parts;
+mod publication;
+mod server;
+mod snapshot;
+mod stats;
+
+pub use event::{Ending, Event, OpId, PingError, Pong};
+pub use operation::MAX_PUT_VALUE_LEN;
+pub use stats::Stats;
+
+use crate::config::{Config, ConfigError};
+use crate::id::{Contact, Id};
+use crate::krpc::{Body, MalformedResponse, Message, Response, TransactionId};
+use crate::rng::{Purpose as Stream, Rng};
+use crate::time::Instant;
+use crate::timer::Timer;
+use crate::transaction::{Due, Transaction};
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use maintenance::Maintenance;
+use operation::{Failure, Find, Get, Join, Kind, Operations, Over, Ping, Put};
+use parts::{Parts, Purpose};
+use publication::Publications;
+use server::Server;
+use snapshot::Snapshot;
+
+/// Bootstrap contacts that a node remembers.
+const MAX_BOOTSTRAP: usize = 64;
+
+/// One node of the network, without clock, socket or thread.
+///
+/// Feed it time, datagrams and commands; after each, poll what it wants sent, what happened, and
+/// when it wants to be woken. The [front page](crate) shows the loop.
+#[derive(Debug)]
+pub struct Node {
+    parts: Parts,
+    server: Server,
+    operations: Operations,
+    publications: Publications,
+    maintenance: Maintenance,
+}
+
+/// Why a command was not taken. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// [`Limits::operations`](crate::config::Limits::operations) are running, or are over and not
+    /// yet polled.
+    TooManyOperations,
+    /// [`Limits::publications`](crate::config::Limits::publications) are published.
+    TooManyPublications,
+    /// The value is empty or longer than [`MAX_PUT_VALUE_LEN`].
+    ValueLength(usize),
+    /// The address is of a family that is off, not public and in no local network, multicast, or
+    /// has port 0.
+    AddressNotAllowed(SocketAddr),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandError::TooManyOperations => f.write_str("too many operations are running"),
+            CommandError::TooManyPublications => f.write_str("too many values are published"),
+            CommandError::ValueLength(len) => {
+                write!(f, "a value has 1 to {MAX_PUT_VALUE_LEN} bytes, this one {len}")
+            }
+            CommandError::AddressNotAllowed(addr) => write!(
+                f,
+                "{addr} is not allowed: name its network among the local ones if it is private, \
+                 and see that its address family is on"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for CommandError {}
+
+impl Node {
+    /// A node with a new id that knows nobody.
+    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Node, ConfigError> {
+        Node::with_snapshot(config, &Snapshot::default(), Duration::ZERO, seed, now)
+    }
+
+    /// The node that made `snapshot`, after it was down for `downtime`.
+    ///
+    /// Its id stays the same unless [`Config::version`] has changed. It pings the contacts that it
+    /// had and looks its neighbourhood up; values and publications have aged by `downtime`. An
+    /// unreadable snapshot is a [`ConfigError::Snapshot`].
+    pub fn restore(
+        config: Config,
+        snapshot: &[u8],
+        downtime: Duration,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Node, ConfigError> {
+        let snapshot = Snapshot::decode(snapshot).map_err(ConfigError::Snapshot)?;
+        Node::with_snapshot(config, &snapshot, downtime, seed, now)
+    }
+
+    fn with_snapshot(
+        config: Config,
+        snapshot: &Snapshot,
+        downtime: Duration,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Node, ConfigError> {
+        config.validate()?;
+        let kept = snapshot.id.filter(|id| id.0.ends_with(&config.version) && *id != Id::ZERO);
+        let id = kept.unwrap_or_else(|| {
+            let mut id = Id(Rng::new(seed, Stream::NodeId).bytes());
+            id.0[16..].copy_from_slice(&config.version);
+            id
+        });
+        let mut node = Node {
+            parts: Parts::new(config, id, seed, now),
+            server: Server::default(),
+            operations: Operations::default(),
+            publications: Publications::default(),
+            maintenance: Maintenance::default(),
+        };
+        node.maintenance.start(&mut node.parts);
+        node.take_back(snapshot, downtime);
+        Ok(node)
+    }
+
+    fn take_back(&mut self, snapshot: &Snapshot, downtime: Duration) {
+        let parts = &mut self.parts;
+        for (key, value, source, age) in &snapshot.values {
+            parts.store.restore(parts.now, *key, value, *source, *age + downtime);
+        }
+        for (key, value, until) in snapshot.publications.iter().take(parts.config.limits.publications) {
+            let due = parts.now + until.saturating_sub(downtime);
+            self.publications.set_due(parts, (*key, value.clone()), due);
+        }
+        let usable = snapshot.contacts.iter().filter(|contact| parts.allows(&contact.addr));
+        let contacts: Vec<Contact> = usable.copied().take(parts.config.limits.pings).collect();
+        if !contacts.is_empty() {
+            self.start(Kind::Join(Join::back_through(contacts)), true);
+        }
+    }
+
+    /// Our id.
+    pub fn id(&self) -> Id {
+        self.parts.id
+    }
+
+    /// A datagram came. Whatever it holds, the work is bounded and nothing fails.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.advance(now);
+        self.parts.stats.datagrams_received += 1;
+        match Message::decode(datagram) {
+            Err(_) => self.parts.stats.malformed += 1,
+            Ok(Message { transaction_id, body: Body::Query(query) }) => {
+                self.server.handle_query(&mut self.parts, from, transaction_id, query, datagram.len());
+            }
+            Ok(Message { transaction_id, body: Body::Response(response) }) => {
+                self.handle_response(from, &transaction_id, response);
+            }
+            Ok(Message { transaction_id, body: Body::Error(code, _) }) => {
+                match self.parts.transactions.finish(&transaction_id, &from) {
+                    Some(transaction) => {
+                        self.request_failed(&transaction_id, &transaction, Failure::Error(code))
+                    }
+                    None => self.parts.stats.unsolicited += 1,
+                }
+            }
+        }
+        self.schedule_requests();
+    }
+
+    /// A datagram to `to` could not be delivered, as the driver has heard (ICMP): the requests
+    /// there fail now instead of later.
+    pub fn handle_unreachable(&mut self, now: Instant, to: SocketAddr) {
+        self.advance(now);
+        while let Some((id, transaction)) = self.parts.transactions.take_unreachable(&to) {
+            self.request_failed(&id, &transaction, Failure::TimedOut);
+        }
+        self.schedule_requests();
+    }
+
+    /// Time has passed: does what was due by `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+    }
+
+    /// Appends one datagram's payload to `out` and returns where it goes; `None`: nothing to send.
+    pub fn poll_transmit(&mut self, out: &mut BytesMut) -> Option<SocketAddr> {
+        self.parts.outbox.pop(out)
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.parts.events.pop()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next, if no datagram or command comes
+    /// before. O(1).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.parts.timers.next()
+    }
+
+    /// Enters the network through `bootstrap` contacts, of which the first 64 are remembered: while
+    /// nobody is known, joining is tried again. With none at all, the node waits for others.
+    ///
+    /// Ends in [`Event::JoinFinished`].
+    pub fn join(&mut self, now: Instant, bootstrap: &[SocketAddr]) -> Result<OpId, CommandError> {
+        self.command(now)?;
+        for addr in bootstrap {
+            self.check_address(addr)?;
+        }
+        self.maintenance.remember(bootstrap);
+        Ok(self.start(Kind::Join(Join::through(bootstrap.iter().copied().take(MAX_BOOTSTRAP))), false))
+    }
+
+    /// Asks whoever is at `addr` whether it is there. Ends in [`Event::PingFinished`].
+    pub fn ping(&mut self, now: Instant, addr: SocketAddr) -> Result<OpId, CommandError> {
+        self.command(now)?;
+        self.check_address(&addr)?;
+        Ok(self.start(Kind::Ping(Ping::new(addr)), false))
+    }
+
+    /// Looks up who is closest to `target`. Ends in [`Event::FindNodeFinished`].
+    pub fn find_node(&mut self, now: Instant, target: Id) -> Result<OpId, CommandError> {
+        self.command(now)?;
+        let find = Find::start(&mut self.parts, target);
+        Ok(self.start(Kind::Find(find), false))
+    }
+
+    /// Looks up the values under `key`: an [`Event::ValueFound`] for each, as it arrives. Ends in
+    /// [`Event::GetFinished`] when enough of those who hold values have answered, or `wanted`
+    /// distinct values are there (1,536 at most).
+    pub fn get(&mut self, now: Instant, key: Id, wanted: usize) -> Result<OpId, CommandError> {
+        self.command(now)?;
+        let get = Get::start(&mut self.parts, key, wanted);
+        Ok(self.start(Kind::Get(get), false))
+    }
+
+    /// Stores `value` under `key`, once: it is forgotten after some hours. Ends in
+    /// [`Event::PutFinished`].
+    pub fn put(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
+        self.command(now)?;
+        check_value(value)?;
+        let put = Put::start(&mut self.parts, key, Bytes::copy_from_slice(value));
+        Ok(self.start(Kind::Put(put), false))
+    }
+
+    /// Stores `value` under `key` now, and again before others forget it, until
+    /// [`unpublish`](Self::unpublish). Ends in [`Event::PutFinished`] after the first time; should
+    /// nobody have stored it, it is tried again at the next checkpoint.
+    pub fn publish(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
+        self.command(now)?;
+        check_value(value)?;
+        let item = (key, Bytes::copy_from_slice(value));
+        let full = self.publications.len() >= self.parts.config.limits.publications;
+        if full && !self.publications.contains(&item) {
+            return Err(CommandError::TooManyPublications);
+        }
+        let due = self.parts.now + self.parts.config.upkeep.republish_after;
+        self.publications.set_due(&mut self.parts, item.clone(), due);
+        let put = Put::start(&mut self.parts, key, item.1);
+        Ok(self.start(Kind::Put(put), false))
+    }
+
+    /// Stops publishing: the value is forgotten when it expires. Returns whether it was published.
+    pub fn unpublish(&mut self, now: Instant, key: Id, value: &[u8]) -> bool {
+        self.advance(now);
+        self.publications.remove(&mut self.parts, &(key, Bytes::copy_from_slice(value)))
+    }
+
+    /// Ends an operation at once, with what it has. Returns whether it was running; if so, its
+    /// final event says [`Ending::Cancelled`].
+    pub fn cancel(&mut self, now: Instant, op: OpId) -> bool {
+        self.advance(now);
+        let over = self.operations.cancel(&mut self.parts, op);
+        let running = over.is_some();
+        self.operation_over(over);
+        self.schedule_requests();
+        self.schedule_operations();
+        running
+    }
+
+    /// The values published, each with its key.
+    pub fn publications(&self) -> impl Iterator<Item = (Id, &Bytes)> {
+        self.publications.iter().map(|((key, value), _)| (*key, value))
+    }
+
+    /// The address that others agree we have, in each family.
+    pub fn outside_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.parts.outside.iter().filter_map(|votes| votes.believed())
+    }
+
+    /// All contacts in the routing tables.
+    pub fn contacts(&self) -> impl Iterator<Item = Contact> + '_ {
+        self.parts.tables.iter().flat_map(|table| table.iter()).map(|(contact, _)| contact)
+    }
+
+    /// What [`restore`](Self::restore) needs: id, contacts, publications, and the values of others.
+    pub fn snapshot(&self) -> Bytes {
+        Snapshot::encode(self)
+    }
+
+    /// Counters and sizes.
+    pub fn stats(&self) -> Stats {
+        let parts = &self.parts;
+        Stats {
+            contacts_ipv4: parts.tables[0].len(),
+            contacts_ipv6: parts.tables[1].len(),
+            keys: parts.store.keys(),
+            values: parts.store.len(),
+            store_bytes: parts.store.bytes(),
+            transactions: parts.transactions.len(),
+            operations: self.operations.len() + parts.events.finals(),
+            upkeep_operations: self.operations.upkeep(),
+            publications: self.publications.len(),
+            outbox: parts.outbox.len(),
+            events: parts.events.len(),
+            ..parts.stats
+        }
+    }
+
+    /// Panics if something does not hold that always must; for tests and simulators.
+    pub fn check_invariants(&self) {
+        let (parts, limits) = (&self.parts, &self.parts.config.limits);
+        parts.tables.iter().for_each(|table| table.check_invariants());
+        let stats = self.stats();
+        assert!(stats.transactions <= limits.transactions);
+        assert!(parts.pinging.len() <= limits.pings);
+        assert!(stats.outbox <= limits.outbox_datagrams);
+        assert!(stats.operations <= limits.operations);
+        assert!(stats.events <= limits.progress_events + limits.operations);
+        assert!(stats.publications <= limits.publications);
+        assert!(stats.store_bytes <= limits.store_bytes);
+        assert!(self.server.waiting() <= limits.waiting_for_proof);
+        assert!(self.poll_timeout().is_none_or(|at| at > parts.now), "what was due has been done");
+    }
+
+    fn command(&mut self, now: Instant) -> Result<(), CommandError> {
+        self.advance(now);
+        let taken = self.operations.len() + self.parts.events.finals();
+        if taken >= self.parts.config.limits.operations {
+            return Err(CommandError::TooManyOperations);
+        }
+        Ok(())
+    }
+
+    fn check_address(&self, addr: &SocketAddr) -> Result<(), CommandError> {
+        if self.parts.allows(addr) { Ok(()) } else { Err(CommandError::AddressNotAllowed(*addr)) }
+    }
+
+    /// Takes the time and fires what is due, in order.
+    fn advance(&mut self, now: Instant) {
+        self.parts.now = self.parts.now.max(now);
+        while let Some(timer) = self.parts.timers.take_due(self.parts.now) {
+            match timer {
+                Timer::Request => self.fire_requests(),
+                Timer::Operation => self.fire_operations(),
+                Timer::RePing => self.fire_re_pings(),
+                Timer::Checkpoint => self.fire_checkpoint(),
+                Timer::Republish => self.fire_republish(),
+                Timer::Rejoin => self.fire_rejoin(),
+            }
+        }
+    }
+
+    fn fire_requests(&mut self) {
+        while let Some((id, due)) = self.parts.transactions.take_due(self.parts.now) {
+            match due {
+                Due::Resend(to, datagram) => self.parts.resend(to, &datagram),
+                Due::Failed(transaction) => self.request_failed(&id, &transaction, Failure::TimedOut),
+            }
+        }
+        self.schedule_requests();
+    }
+
+    fn fire_operations(&mut self) {
+        while let Some(over) = self.operations.take_out_of_time(&mut self.parts) {
+            self.operation_over(over);
+        }
+        self.schedule_operations();
+        self.schedule_requests();
+    }
+
+    fn handle_response(
+        &mut self,
+        from: SocketAddr,
+        id: &TransactionId,
+        response: Result<Response<'_>, MalformedResponse>,
+    ) {
+        let Some(transaction) = self.parts.transactions.finish(id, &from) else {
+            self.parts.stats.unsolicited += 1;
+            return;
+        };
+        let (to, method) = (transaction.to, transaction.method);
+        let response = match response {
+            Ok(response) if response.id != to.id && to.id != Id::ZERO => {
+                self.parts.contact_replaced(&to);
+                return self.request_failed(id, &transaction, Failure::BadAnswer);
+            }
+            Ok(response) if response.answers(method) => response,
+            _ => return self.request_failed(id, &transaction, Failure::BadAnswer),
+        };
+        let contact = Contact { id: response.id, addr: from };
+        self.parts.contact_answered(contact);
+        if let Some(reported) = reported_address(&response) {
+            self.parts.seen_at(from, reported);
+        }
+        match transaction.purpose {
+            Purpose::Ping => {
+                self.parts.pinging.remove(&from);
+                self.server.proved(&mut self.parts, &from);
+            }
+            Purpose::Operation(op) => {
+                self.operations.settle(op, id);
+                let key = if to.id == Id::ZERO { &contact } else { &to };
+                let over = self.operations.answered(&mut self.parts, op, key, method, &response);
+                self.operation_over(over);
+            }
+        }
+    }
+
+    fn request_failed(&mut self, id: &TransactionId, transaction: &Transaction<Purpose>, failure: Failure) {
+        let Transaction { to, method, purpose, .. } = transaction;
+        self.parts.stats.requests_failed += 1;
+        // A token grown old is no fault of its giver.
+        if failure != Failure::Error(crate::krpc::ErrorCode::InvalidToken) {
+            self.parts.contact_failed(to);
+        }
+        match purpose {
+            Purpose::Ping => {
+                self.parts.pinging.remove(&to.addr);
+                self.server.unproved(&to.addr);
+            }
+            Purpose::Operation(op) => {
+                self.operations.settle(*op, id);
+                let over = self.operations.failed(&mut self.parts, *op, to, *method, failure);
+                self.operation_over(over);
+            }
+        }
+    }
+
+    fn start(&mut self, kind: Kind, is_upkeep: bool) -> OpId {
+        let (op, over) = self.operations.start(&mut self.parts, kind, is_upkeep);
+        self.operation_over(over);
+        self.schedule_operations();
+        self.schedule_requests();
+        op
+    }
+
+    /// What follows for the node itself from an operation that is over.
+    fn operation_over(&mut self, over: Option<Over>) {
+        let Some(Over { event, put }) = over else {
+            return;
+        };
+        match event {
+            Event::JoinFinished { contacts, .. } => self.maintenance.joined(&mut self.parts, contacts),
+            Event::PutFinished { copies, .. } => {
+                put.into_iter().for_each(|item| self.publications.stored(&mut self.parts, item, copies));
+            }
+            _ => {}
+        }
+        self.schedule_operations();
+    }
+
+    fn schedule_requests(&mut self) {
+        self.parts.timers.set(Timer::Request, self.parts.transactions.next_deadline());
+    }
+
+    fn schedule_operations(&mut self) {
+        self.parts.timers.set(Timer::Operation, self.operations.next_deadline());
+    }
+}
+
+/// Where the responder saw our query come from.
+fn reported_address(response: &Response<'_>) -> Option<SocketAddr> {
+    if let Some(ip) = response.ip {
+        return Some(ip.0);
+    }
+    let text = core::str::from_utf8(response.ip_addr?).ok()?;
+    Some(SocketAddr::new(text.parse().ok()?, response.port?))
+}
+
+fn check_value(value: &[u8]) -> Result<(), CommandError> {
+    match value.len() {
+        1..=MAX_PUT_VALUE_LEN => Ok(()),
+        len => Err(CommandError::ValueLength(len)),
+    }
+}

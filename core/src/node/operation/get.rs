@@ -1,0 +1,184 @@
+//! All values under a key: a `find_value` search to its end, then `get_value` to who holds some.
+
+use super::search::Search;
+use super::{Asker, Progress};
+use crate::id::{Contact, Id};
+use crate::krpc::{Call, Method, Response};
+use crate::node::event::{Ending, Event, OpId};
+use crate::node::parts::Parts;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Distinct values that a get delivers at most: those of six full keys.
+const MAX_VALUES: usize = 1536;
+
+#[derive(Debug)]
+pub(crate) struct Get {
+    key: Id,
+    wanted: usize,
+    phase: Phase,
+    values: BTreeSet<Bytes>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Search(Search),
+    Fetch(Fetch),
+}
+
+/// Who holds values, closest first, and how far they were asked.
+#[derive(Debug)]
+struct Fetch {
+    holders: Vec<Holder>,
+    answers: usize,
+}
+
+#[derive(Debug)]
+struct Holder {
+    contact: Contact,
+    /// How many values it said that it holds.
+    num: usize,
+    /// Distinct ones that it sent.
+    received: BTreeSet<Bytes>,
+    rounds: u8,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Asked,
+    Done,
+}
+
+impl Get {
+    /// A get that is over as soon as it has `wanted` distinct values.
+    pub(crate) fn start(parts: &mut Parts, key: Id, wanted: usize) -> Get {
+        let search = Search::start(parts, Method::FindValue, key);
+        Get { key, wanted: wanted.min(MAX_VALUES), phase: Phase::Search(search), values: BTreeSet::new() }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        asker: &mut Asker<'_>,
+        from: &Contact,
+        method: Method,
+        response: &Response<'_>,
+    ) {
+        match &mut self.phase {
+            Phase::Search(search) => search.answered(asker.parts, from, response),
+            Phase::Fetch(fetch) if method == Method::GetValue => {
+                let values: Vec<Bytes> =
+                    response.values.iter().flat_map(|v| v.iter()).map(Bytes::copy_from_slice).collect();
+                fetch.answered(from, &values, asker.parts.config.get_rounds);
+                values.into_iter().for_each(|value| self.deliver(asker, value));
+            }
+            // A late answer to the search.
+            Phase::Fetch(_) => {}
+        }
+    }
+
+    pub(super) fn failed(&mut self, to: &Contact, method: Method) {
+        match &mut self.phase {
+            Phase::Search(search) => search.failed(to),
+            Phase::Fetch(fetch) if method == Method::GetValue => fetch.finish(to),
+            Phase::Fetch(_) => {}
+        }
+    }
+
+    pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
+        match &mut self.phase {
+            Phase::Search(search) => {
+                if !search.advance(asker) {
+                    return Progress::Waiting;
+                }
+                self.end_search(asker);
+                Progress::NextPhase
+            }
+            Phase::Fetch(_) if self.values.len() >= self.wanted => {
+                Progress::Finished(self.finish(asker.op, Ending::Complete))
+            }
+            Phase::Fetch(fetch) => {
+                let answers = usize::from(asker.parts.config.get_answers);
+                while let Some(holder) = fetch.next(answers) {
+                    let call = Call::GetValue { key: self.key, num: 0 };
+                    holder.state = if asker.ask(holder.contact, call) { State::Asked } else { State::Done };
+                }
+                if fetch.is_done() {
+                    Progress::Finished(self.finish(asker.op, Ending::Complete))
+                } else {
+                    Progress::Waiting
+                }
+            }
+        }
+    }
+
+    /// Goes on to fetch the values with what the search has found. Returns whether it was searching.
+    pub(super) fn end_search(&mut self, asker: &mut Asker<'_>) -> bool {
+        let Phase::Search(search) = &self.phase else {
+            return false;
+        };
+        let holders = search.holders(asker.parts).map(|candidate| Holder {
+            contact: candidate.contact,
+            num: usize::try_from(candidate.num).unwrap_or(usize::MAX),
+            received: BTreeSet::new(),
+            rounds: 0,
+            state: State::Waiting,
+        });
+        self.phase = Phase::Fetch(Fetch { holders: holders.collect(), answers: 0 });
+        let parts = &asker.parts;
+        let own: Vec<Bytes> = parts.store.values(parts.now, &self.key).map(Bytes::copy_from_slice).collect();
+        own.into_iter().for_each(|value| self.deliver(asker, value));
+        true
+    }
+
+    pub(super) fn finish(&self, op: OpId, ending: Ending) -> Event {
+        Event::GetFinished { op, ending, values: self.values.len() }
+    }
+
+    fn deliver(&mut self, asker: &mut Asker<'_>, value: Bytes) {
+        if self.values.len() < self.wanted && self.values.insert(value.clone()) {
+            asker.parts.emit(Event::ValueFound { op: asker.op, value });
+        }
+    }
+}
+
+impl Fetch {
+    /// The next to ask, as long as more answers are wanted than are on their way.
+    fn next(&mut self, answers: usize) -> Option<&mut Holder> {
+        let asked = self.holders.iter().filter(|holder| holder.state == State::Asked).count();
+        // One who has more to say is asked again in any case.
+        let more = |holder: &&mut Holder| {
+            holder.state == State::Waiting && (holder.rounds > 0 || self.answers + asked < answers)
+        };
+        self.holders.iter_mut().find(more)
+    }
+
+    fn answered(&mut self, from: &Contact, values: &[Bytes], max_rounds: u8) {
+        let Some(holder) = self.holders.iter_mut().find(|holder| holder.contact == *from) else {
+            return;
+        };
+        let before = holder.received.len();
+        holder.received.extend(values.iter().cloned());
+        holder.rounds += 1;
+        // What does not fit a response comes in random order: asking again reaches the rest.
+        let unfinished = holder.received.len() < holder.num && !values.is_empty();
+        let hopeful = before < holder.received.len() || holder.rounds < 3;
+        if holder.rounds == 1 {
+            self.answers += 1;
+        }
+        holder.state =
+            if unfinished && hopeful && holder.rounds < max_rounds { State::Waiting } else { State::Done };
+    }
+
+    fn finish(&mut self, contact: &Contact) {
+        if let Some(holder) = self.holders.iter_mut().find(|holder| holder.contact == *contact) {
+            holder.state = State::Done;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.holders.iter().all(|holder| holder.state != State::Asked)
+    }
+}

@@ -1,0 +1,285 @@
+//! What callers, and the node's own upkeep, ask for: each runs until it makes its one final event.
+
+mod find;
+mod get;
+mod join;
+mod ping;
+mod put;
+mod search;
+
+pub(super) use find::Find;
+pub(super) use get::Get;
+pub(super) use join::Join;
+pub(super) use ping::Ping;
+pub use put::MAX_PUT_VALUE_LEN;
+pub(super) use put::Put;
+
+use super::event::{Ending, Event, OpId};
+use super::parts::{Parts, Purpose};
+use crate::id::{Contact, Id};
+use crate::krpc::{Call, ErrorCode, Method, Response, TransactionId};
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Why a request of an operation came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    TimedOut,
+    Error(ErrorCode),
+    /// No response to what was asked, or from another id than was asked.
+    BadAnswer,
+}
+
+/// An operation in progress.
+#[derive(Debug)]
+pub(super) struct Operation {
+    kind: Kind,
+    /// Whether a caller waits for its final event.
+    is_upkeep: bool,
+    started: Instant,
+    deadline: Instant,
+    outstanding: Vec<(Contact, TransactionId)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Ping(Ping),
+    Find(Find),
+    Get(Get),
+    Put(Put),
+    Join(Join),
+}
+
+/// All operations in progress.
+#[derive(Debug, Default)]
+pub(super) struct Operations {
+    running: BTreeMap<OpId, Operation>,
+    begun: u64,
+    upkeep: usize,
+}
+
+/// How an operation sends: everything it asks is noted as its own.
+pub(super) struct Asker<'a> {
+    pub(super) parts: &'a mut Parts,
+    op: OpId,
+    started: Instant,
+    outstanding: &'a mut Vec<(Contact, TransactionId)>,
+}
+
+impl Asker<'_> {
+    /// Sends a query. Returns whether it could be sent.
+    pub(super) fn ask(&mut self, to: Contact, call: Call<'_>) -> bool {
+        let id = self.parts.query(Purpose::Operation(self.op), to, call);
+        self.outstanding.extend(id.map(|id| (to, id)));
+        id.is_some()
+    }
+
+    /// Gives up on an answer from `contact`: nothing is sent again.
+    pub(super) fn abandon(&mut self, contact: &Contact) {
+        for (_, id) in self.outstanding.iter().filter(|(to, _)| to == contact) {
+            self.parts.transactions.stop_resending(id);
+        }
+    }
+}
+
+/// An operation that is over.
+#[derive(Debug)]
+pub(super) struct Over {
+    /// Its final event, which a caller sees if a caller started it.
+    pub(super) event: Event,
+    /// What it stored, if it was a put.
+    pub(super) put: Option<(Id, Bytes)>,
+}
+
+/// What became of an operation.
+pub(super) enum Progress {
+    /// It waits for answers.
+    Waiting,
+    /// It has more to do after this phase, for which it has the time of a lookup again.
+    NextPhase,
+    /// It is over: its final event.
+    Finished(Event),
+}
+
+impl Kind {
+    fn answered(&mut self, asker: &mut Asker<'_>, from: &Contact, method: Method, response: &Response<'_>) {
+        match self {
+            Kind::Ping(ping) => ping.answered(asker, from),
+            Kind::Find(find) => find.answered(asker, from, response),
+            Kind::Get(get) => get.answered(asker, from, method, response),
+            Kind::Put(put) => put.answered(asker, from, method, response),
+            Kind::Join(join) => join.answered(asker, from, method, response),
+        }
+    }
+
+    fn failed(&mut self, asker: &mut Asker<'_>, to: &Contact, method: Method, failure: Failure) {
+        match self {
+            Kind::Ping(ping) => ping.failed(failure),
+            Kind::Find(find) => find.failed(to),
+            Kind::Get(get) => get.failed(to, method),
+            Kind::Put(put) => put.failed(asker, to, method, failure),
+            Kind::Join(join) => join.failed(to, method),
+        }
+    }
+
+    fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
+        match self {
+            Kind::Ping(ping) => ping.advance(asker),
+            Kind::Find(find) => find.advance(asker),
+            Kind::Get(get) => get.advance(asker),
+            Kind::Put(put) => put.advance(asker),
+            Kind::Join(join) => join.advance(asker),
+        }
+    }
+
+    /// The time of a phase is up. `NextPhase` means to go on with what was found.
+    fn out_of_time(&mut self, asker: &mut Asker<'_>) -> Progress {
+        let was_searching = match self {
+            Kind::Get(get) => get.end_search(asker),
+            Kind::Put(put) => put.end_search(asker),
+            Kind::Ping(_) | Kind::Find(_) | Kind::Join(_) => false,
+        };
+        if was_searching {
+            Progress::NextPhase
+        } else {
+            Progress::Finished(self.finish(asker, Ending::OutOfTime))
+        }
+    }
+
+    fn finish(&mut self, asker: &mut Asker<'_>, ending: Ending) -> Event {
+        match self {
+            Kind::Ping(ping) => ping.finish(asker.op, ending),
+            Kind::Find(find) => find.finish(asker, ending),
+            Kind::Get(get) => get.finish(asker.op, ending),
+            Kind::Put(put) => put.finish(asker.op, ending),
+            Kind::Join(join) => join.finish(asker, ending),
+        }
+    }
+}
+
+impl Operations {
+    /// Starts an operation, which may be over at once.
+    pub(super) fn start(&mut self, parts: &mut Parts, kind: Kind, is_upkeep: bool) -> (OpId, Option<Over>) {
+        let op = OpId(self.begun);
+        self.begun += 1;
+        self.upkeep += usize::from(is_upkeep);
+        let deadline = parts.now + parts.config.limits.lookup_duration;
+        let operation = Operation { kind, is_upkeep, started: parts.now, deadline, outstanding: Vec::new() };
+        self.running.insert(op, operation);
+        (op, self.advance(parts, op))
+    }
+
+    /// A response to a request of `op`.
+    pub(super) fn answered(
+        &mut self,
+        parts: &mut Parts,
+        op: OpId,
+        from: &Contact,
+        method: Method,
+        response: &Response<'_>,
+    ) -> Option<Over> {
+        self.with(parts, op, |kind, asker| kind.answered(asker, from, method, response))?;
+        self.advance(parts, op)
+    }
+
+    /// A request of `op` to `to` failed.
+    pub(super) fn failed(
+        &mut self,
+        parts: &mut Parts,
+        op: OpId,
+        to: &Contact,
+        method: Method,
+        failure: Failure,
+    ) -> Option<Over> {
+        self.with(parts, op, |kind, asker| kind.failed(asker, to, method, failure))?;
+        self.advance(parts, op)
+    }
+
+    /// The request `id` of `op` is over.
+    pub(super) fn settle(&mut self, op: OpId, id: &TransactionId) {
+        if let Some(operation) = self.running.get_mut(&op) {
+            operation.outstanding.retain(|(_, other)| other != id);
+        }
+    }
+
+    /// Tells the next operation whose time is up by now; it may have another phase.
+    pub(super) fn take_out_of_time(&mut self, parts: &mut Parts) -> Option<Option<Over>> {
+        let now = parts.now;
+        let (op, _) = self.running.iter().find(|(_, operation)| operation.deadline <= now)?;
+        let op = *op;
+        let progress = self.with(parts, op, |kind, asker| kind.out_of_time(asker))?;
+        Some(self.settle_progress(parts, op, progress).or_else(|| self.advance(parts, op)))
+    }
+
+    /// Ends an operation that a caller started.
+    pub(super) fn cancel(&mut self, parts: &mut Parts, op: OpId) -> Option<Over> {
+        self.running.get(&op).filter(|operation| !operation.is_upkeep)?;
+        let event = self.with(parts, op, |kind, asker| kind.finish(asker, Ending::Cancelled))?;
+        self.settle_progress(parts, op, Progress::Finished(event))
+    }
+
+    /// When the next operation runs out of time.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.running.values().map(|operation| operation.deadline).min()
+    }
+
+    /// Operations that callers started and that are not over.
+    pub(super) fn len(&self) -> usize {
+        self.running.len() - self.upkeep
+    }
+
+    /// Operations of our own upkeep.
+    pub(super) fn upkeep(&self) -> usize {
+        self.upkeep
+    }
+
+    fn advance(&mut self, parts: &mut Parts, op: OpId) -> Option<Over> {
+        loop {
+            let progress = self.with(parts, op, |kind, asker| kind.advance(asker))?;
+            let again = matches!(progress, Progress::NextPhase);
+            let over = self.settle_progress(parts, op, progress);
+            if !again {
+                return over;
+            }
+        }
+    }
+
+    /// Does what `progress` asks for. The final event of our own upkeep is for the node alone.
+    fn settle_progress(&mut self, parts: &mut Parts, op: OpId, progress: Progress) -> Option<Over> {
+        match progress {
+            Progress::Waiting => None,
+            Progress::NextPhase => {
+                let operation = self.running.get_mut(&op)?;
+                operation.deadline = parts.now + parts.config.limits.lookup_duration;
+                None
+            }
+            Progress::Finished(event) => {
+                let operation = self.running.remove(&op)?;
+                self.upkeep -= usize::from(operation.is_upkeep);
+                for (_, id) in &operation.outstanding {
+                    parts.transactions.stop_resending(id);
+                }
+                if !operation.is_upkeep {
+                    parts.emit(event.clone());
+                }
+                let put = match &operation.kind {
+                    Kind::Put(put) => Some(put.item()),
+                    _ => None,
+                };
+                Some(Over { event, put })
+            }
+        }
+    }
+
+    fn with<T>(
+        &mut self,
+        parts: &mut Parts,
+        op: OpId,
+        act: impl FnOnce(&mut Kind, &mut Asker<'_>) -> T,
+    ) -> Option<T> {
+        let Operation { kind, outstanding, started, .. } = self.running.get_mut(&op)?;
+        Some(act(kind, &mut Asker { parts, op, started: *started, outstanding }))
+    }
+}

@@ -1,0 +1,297 @@
+//! What the server, the operations and the upkeep of a node share: the state machines of layer
+//! three, and the ways to send and to take in what a contact did.
+
+use super::event::{Event, Events, OpId};
+use super::outbox::Outbox;
+use super::stats::Stats;
+use crate::config::{Admission, Config};
+use crate::id::{Contact, Id};
+use crate::krpc::{Call, Query, TransactionId};
+use crate::limit::{Proofs, QueryBudget};
+use crate::map::{HashKey, KeyedMap};
+use crate::outside::OutsideVotes;
+use crate::prefix::NetworkPrefix;
+use crate::rng::{Purpose as Stream, Rng};
+use crate::routing::{Room, RoutingTable};
+use crate::store::Store;
+use crate::time::Instant;
+use crate::timer::{Timer, Timers};
+use crate::token::Tokens;
+use crate::transaction::{Request, Transactions};
+use bytes::{Bytes, BytesMut};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What the answer to a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// An operation waits for it.
+    Operation(OpId),
+    /// To see whether somebody is there: a stranger, or a contact in the table.
+    Ping,
+}
+
+/// One of the two networks that a node is in (BEP 32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+impl Family {
+    pub(super) const ALL: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+    pub(super) fn of(addr: &SocketAddr) -> Family {
+        if addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+    }
+
+    /// Stands for our own address in lookups.
+    pub(super) fn unspecified(self) -> SocketAddr {
+        match self {
+            Family::Ipv4 => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            Family::Ipv6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Rngs {
+    pub(super) transaction_id: Rng,
+    pub(super) token: Rng,
+    pub(super) sample: Rng,
+    pub(super) refresh: Rng,
+    pub(super) jitter: Rng,
+}
+
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) id: Id,
+    pub(super) now: Instant,
+    pub(super) rngs: Rngs,
+    pub(super) tables: [RoutingTable; 2],
+    pub(super) transactions: Transactions<Purpose>,
+    /// Addresses with a ping of [`Purpose::Ping`] outstanding.
+    pub(super) pinging: KeyedMap<SocketAddr, ()>,
+    pub(super) tokens: Tokens,
+    pub(super) store: Store,
+    pub(super) proofs: Proofs,
+    pub(super) budget: QueryBudget,
+    pub(super) outside: [OutsideVotes; 2],
+    pub(super) outbox: Outbox,
+    pub(super) events: Events,
+    pub(super) timers: Timers,
+    pub(super) stats: Stats,
+}
+
+impl Parts {
+    pub(super) fn new(config: Config, id: Id, seed: [u8; 32], now: Instant) -> Parts {
+        let mut hash_keys = Rng::new(seed, Stream::HashKey);
+        let mut key = || HashKey::new(&mut hash_keys);
+        let mut token = Rng::new(seed, Stream::TokenSecret);
+        let limits = config.limits;
+        Parts {
+            tables: [(); 2].map(|()| RoutingTable::new(id, config.upkeep, &config.lookup, now)),
+            transactions: Transactions::new(limits.transactions, key()),
+            pinging: KeyedMap::new(key()),
+            tokens: Tokens::new(&mut token),
+            store: Store::new(&limits, config.upkeep.value_lifetime, key()),
+            proofs: Proofs::new(&limits, key()),
+            budget: QueryBudget::new(&limits, key()),
+            outside: [(); 2].map(|()| OutsideVotes::new(limits.outside_votes)),
+            outbox: Outbox::new(limits.outbox_datagrams),
+            events: Events::new(&limits),
+            timers: Timers::default(),
+            stats: Stats::default(),
+            rngs: Rngs {
+                transaction_id: Rng::new(seed, Stream::TransactionId),
+                token,
+                sample: Rng::new(seed, Stream::Sample),
+                refresh: Rng::new(seed, Stream::Refresh),
+                jitter: Rng::new(seed, Stream::Jitter),
+            },
+            config,
+            id,
+            now,
+        }
+    }
+
+    pub(super) fn table(&mut self, addr: &SocketAddr) -> &mut RoutingTable {
+        &mut self.tables[Family::of(addr) as usize]
+    }
+
+    /// Whether datagrams of ours may go to `addr`.
+    pub(super) fn allows(&self, addr: &SocketAddr) -> bool {
+        addr.port() != 0 && self.config.allows(&addr.ip())
+    }
+
+    /// Whether rules that count per IP or per prefix apply to `addr`.
+    pub(super) fn counts(&self, addr: &SocketAddr) -> bool {
+        self.config.counts(&addr.ip())
+    }
+
+    /// Longest payload that may go to `addr`.
+    pub(super) fn max_datagram(&self, addr: &SocketAddr) -> usize {
+        let limits = &self.config.limits;
+        usize::from(if addr.is_ipv4() { limits.datagram_ipv4 } else { limits.datagram_ipv6 })
+    }
+
+    /// Sends a query that is sent again until it is answered or fails. `None`: it could not be sent.
+    pub(super) fn query(&mut self, purpose: Purpose, to: Contact, call: Call<'_>) -> Option<TransactionId> {
+        if self.transactions.free() == 0 {
+            self.stats.requests_refused += 1;
+            return None;
+        }
+        self.send_query(purpose, to, call, true).map(|(id, _)| id)
+    }
+
+    /// Pings once whoever is at `to.addr`, unless a ping is under way or too many are. Returns the
+    /// length of the datagram.
+    pub(super) fn ping(&mut self, to: Contact, resends: bool) -> Option<usize> {
+        let limits = &self.config.limits;
+        let too_many =
+            self.pinging.len() >= limits.pings || self.transactions.free() <= limits.transactions / 4;
+        if !self.allows(&to.addr) || self.pinging.get(&to.addr).is_some() {
+            return None;
+        }
+        if too_many || self.outbox.is_busy() {
+            self.stats.requests_refused += 1;
+            return None;
+        }
+        let (_, len) = self.send_query(Purpose::Ping, to, Call::Ping, resends)?;
+        self.pinging.insert(to.addr, ());
+        Some(len)
+    }
+
+    fn send_query(
+        &mut self,
+        purpose: Purpose,
+        to: Contact,
+        call: Call<'_>,
+        resends: bool,
+    ) -> Option<(TransactionId, usize)> {
+        let id = TransactionId(self.rngs.transaction_id.bytes());
+        let query = Query { id: self.id, call };
+        let mut datagram = BytesMut::new();
+        let len = self.send(to.addr, usize::MAX, |out| {
+            query.encode(id, out);
+            if resends {
+                datagram.extend_from_slice(out);
+            }
+        })?;
+        self.stats.requests_sent += 1;
+        let request = Request {
+            id,
+            to,
+            method: call.method(),
+            datagram: datagram.freeze(),
+            schedule: self.config.lookup.retransmission,
+            purpose,
+        };
+        self.transactions.begin(self.now, request);
+        Some((id, len))
+    }
+
+    /// Sends the same bytes again.
+    pub(super) fn resend(&mut self, to: SocketAddr, datagram: &Bytes) {
+        self.stats.retransmissions += 1;
+        self.send(to, usize::MAX, |out| out.extend_from_slice(datagram));
+    }
+
+    /// Queues what `write` appends, of at most `budget` bytes. Returns its length, `None` if it was
+    /// dropped.
+    pub(super) fn send(
+        &mut self,
+        to: SocketAddr,
+        budget: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Option<usize> {
+        let max_len = self.max_datagram(&to).min(budget);
+        let len = self.outbox.push(to, max_len, write);
+        match len {
+            Some(_) => self.stats.datagrams_sent += 1,
+            None => self.stats.outbox_overflows += 1,
+        }
+        len
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        if !self.events.push(event) {
+            self.stats.events_dropped += 1;
+        }
+    }
+
+    /// `contact` queried us. Whether it is worth a ping, and who is to be pinged.
+    pub(super) fn was_queried_by(&mut self, contact: Contact) -> Option<Contact> {
+        if !self.allows(&contact.addr) {
+            return None;
+        }
+        let (now, counted) = (self.now, self.counts(&contact.addr));
+        if self.config.lookup.admission == Admission::Query {
+            self.table(&contact.addr).assume(now, contact, counted);
+            self.schedule_re_ping();
+        }
+        match self.table(&contact.addr).room(now, &contact, counted) {
+            Room::Free => Some(contact),
+            Room::AfterPing(oldest) => Some(oldest),
+            Room::Known | Room::None => None,
+        }
+    }
+
+    /// `contact` answered a query of ours.
+    pub(super) fn contact_answered(&mut self, contact: Contact) {
+        self.proofs.prove(self.now, contact.addr);
+        if !self.allows(&contact.addr) {
+            return;
+        }
+        let (now, counted) = (self.now, self.counts(&contact.addr));
+        let oldest = self.table(&contact.addr).answered(now, contact, counted);
+        self.schedule_re_ping();
+        if let Some(oldest) = oldest {
+            self.ping(oldest, true);
+        }
+    }
+
+    /// A query of ours to `contact` failed.
+    pub(super) fn contact_failed(&mut self, contact: &Contact) {
+        let now = self.now;
+        self.table(&contact.addr).failed(now, contact);
+        self.schedule_re_ping();
+    }
+
+    /// Another than `contact` answered in its place.
+    pub(super) fn contact_replaced(&mut self, contact: &Contact) {
+        self.table(&contact.addr).remove(contact);
+        self.schedule_re_ping();
+    }
+
+    /// `voter`, whom we asked, says that we are at `reported`.
+    pub(super) fn seen_at(&mut self, voter: SocketAddr, reported: SocketAddr) {
+        if reported.port() == 0 || !self.config.allows(&reported.ip()) {
+            return;
+        }
+        let ip = voter.ip();
+        let voter = if self.counts(&voter) { NetworkPrefix::of(&ip) } else { NetworkPrefix::exact(&ip) };
+        let votes = &mut self.outside[Family::of(&reported) as usize];
+        let before = votes.believed();
+        votes.vote(voter, reported);
+        if let Some(addr) = votes.believed().filter(|addr| before != Some(*addr)) {
+            self.emit(Event::OutsideAddressChanged { addr });
+        }
+    }
+
+    /// Whether `contact` is ourselves.
+    pub(super) fn is_self(&self, contact: &Contact) -> bool {
+        let believed = self.outside[Family::of(&contact.addr) as usize].believed();
+        contact.id == self.id || believed == Some(contact.addr)
+    }
+
+    /// Whose share of the store a value from `ip` is, and whether shares per source apply to it.
+    pub(super) fn is_counted_source(&self, ip: &IpAddr) -> bool {
+        self.config.counts(ip)
+    }
+
+    pub(super) fn schedule_re_ping(&mut self) {
+        let next = self.tables.iter().filter_map(RoutingTable::next_ping_at).min();
+        self.timers.set(Timer::RePing, next);
+    }
+}

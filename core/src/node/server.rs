@@ -1,0 +1,323 @@
+//! Answering queries.
+//!
+//! To an address that has not proved that it is whose it says, no more goes than a small multiple
+//! of what came (protocol, section 7). Nothing here allocates once the queues have grown.
+
+use super::parts::{Family, Parts};
+use crate::config::AddressFamilies;
+use crate::id::{Contact, Id};
+use crate::krpc::{
+    Body, Call, CompactAddress, Contacts, EMPTY_RESPONSE_LEN, ErrorCode, K, Message, Query, Response,
+    TransactionId, Values, contact_len, contact_list_len, value_len,
+};
+use alloc::collections::VecDeque;
+use arrayvec::{ArrayString, ArrayVec};
+use core::fmt::Write;
+use core::net::SocketAddr;
+
+/// Values that one response can possibly hold: the tokens of a datagram bound it.
+const MAX_VALUES: usize = 512;
+
+/// `get_value` queries of strangers, kept until they prove their address.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    from: SocketAddr,
+    transaction_id: TransactionId,
+    key: Id,
+    num: i64,
+}
+
+/// A query under answer.
+struct Asked {
+    from: SocketAddr,
+    transaction_id: TransactionId,
+    /// Bytes that may still go to it.
+    budget: usize,
+}
+
+impl Server {
+    /// Answers one query, which came in a datagram of `len` bytes.
+    pub(super) fn handle_query(
+        &mut self,
+        parts: &mut Parts,
+        from: SocketAddr,
+        transaction_id: TransactionId,
+        query: Result<Query<'_>, ErrorCode>,
+        len: usize,
+    ) {
+        if from.port() == 0 {
+            return;
+        }
+        if !parts.budget.admit(parts.now, &from.ip()) {
+            parts.stats.queries_over_budget += 1;
+            return;
+        }
+        let amplification = usize::from(parts.config.limits.amplification);
+        let is_proved = amplification == 0 || parts.proofs.is_proved(parts.now, &from);
+        let budget = if is_proved { usize::MAX } else { amplification * len };
+        let mut asked = Asked { from, transaction_id, budget };
+        let query = match query {
+            Ok(query) => query,
+            Err(code) => return asked.refuse(parts, code),
+        };
+        if let Call::StoreValue { key, token, .. } = query.call
+            && parts.tokens.accepts(token, &from.ip(), &key)
+        {
+            parts.proofs.prove(parts.now, from);
+            asked.budget = usize::MAX;
+        }
+        self.greet(parts, &mut asked, query.id, is_proved);
+        match query.call {
+            Call::Ping => asked.answer_ping(parts),
+            Call::Join => asked.answer_join(parts),
+            Call::FindNode { target } => asked.answer_find_node(parts, &target),
+            Call::FindValue { key } => asked.answer_find_value(parts, &key),
+            Call::GetValue { key, num } => self.get_value(parts, asked, key, num),
+            Call::StoreValue { key, value, token } => asked.store_value(parts, key, value, token),
+        }
+    }
+
+    /// Somebody answered our ping: what waited for that is answered in full.
+    pub(super) fn proved(&mut self, parts: &mut Parts, from: &SocketAddr) {
+        for waiting in self.take_waiting(from) {
+            let asked = Asked { from: *from, transaction_id: waiting.transaction_id, budget: usize::MAX };
+            asked.answer_get_value(parts, &waiting.key, waiting.num);
+        }
+    }
+
+    /// Somebody did not answer our ping.
+    pub(super) fn unproved(&mut self, from: &SocketAddr) {
+        self.waiting.retain(|waiting| waiting.from != *from);
+    }
+
+    /// Pings a stranger: to prove its address, or because there is room for it in the table. What
+    /// that takes is taken off what may go to it.
+    fn greet(&mut self, parts: &mut Parts, asked: &mut Asked, id: Id, is_proved: bool) {
+        let querier = Contact { id, addr: asked.from };
+        let worth_a_ping = parts.was_queried_by(querier);
+        if is_proved {
+            if let Some(contact) = worth_a_ping {
+                parts.ping(contact, false);
+            }
+            return;
+        }
+        let sent = parts.ping(querier, false).unwrap_or(0);
+        asked.budget = asked.budget.saturating_sub(sent);
+        if let Some(oldest) = worth_a_ping.filter(|contact| *contact != querier) {
+            parts.ping(oldest, true);
+        }
+    }
+
+    fn get_value(&mut self, parts: &mut Parts, asked: Asked, key: Id, num: i64) {
+        let fits = full_len(parts, &asked, &key, num) <= asked.budget;
+        let pinged = parts.pinging.get(&asked.from).is_some();
+        if !fits && pinged && self.waiting.len() < parts.config.limits.waiting_for_proof {
+            let Asked { from, transaction_id, .. } = asked;
+            self.waiting.push_back(Waiting { from, transaction_id, key, num });
+        } else {
+            asked.answer_get_value(parts, &key, num);
+        }
+    }
+
+    /// How many queries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn take_waiting(&mut self, from: &SocketAddr) -> ArrayVec<Waiting, 64> {
+        let mut taken = ArrayVec::new();
+        for _ in 0..self.waiting.len() {
+            match self.waiting.pop_front() {
+                Some(waiting) if waiting.from == *from && !taken.is_full() => taken.push(waiting),
+                Some(waiting) => self.waiting.push_back(waiting),
+                None => {}
+            }
+        }
+        taken
+    }
+}
+
+impl Asked {
+    fn answer_ping(&self, parts: &mut Parts) {
+        let mut response = Response::new(parts.id);
+        self.add_ip(&mut response, EMPTY_RESPONSE_LEN);
+        self.respond(parts, &response);
+    }
+
+    fn answer_join(&self, parts: &mut Parts) {
+        let mut text = ArrayString::<64>::new();
+        // 39 characters are the longest that an address has.
+        let written = write!(text, "{}", self.from.ip());
+        debug_assert!(written.is_ok());
+        let mut response = Response::new(parts.id);
+        response.ip_addr = Some(text.as_bytes());
+        response.port = Some(self.from.port());
+        let len = EMPTY_RESPONSE_LEN
+            + value_len("ip_addr".len())
+            + value_len(text.len())
+            + value_len("port".len())
+            + crate::bencode::integer_len(self.from.port().into());
+        self.add_ip(&mut response, len);
+        self.respond(parts, &response);
+    }
+
+    fn answer_find_node(&self, parts: &mut Parts, target: &Id) {
+        let ip = self.from.ip();
+        let counted = parts.is_counted_source(&ip);
+        let stores = parts.config.accept_stores && parts.store.would_accept(parts.now, target, &ip, counted);
+        let token = stores.then(|| parts.tokens.issue(&ip, target));
+        let mut response = Response::new(parts.id);
+        response.token = token.as_ref().map(|token| &token[..]);
+        let token_len = token.map_or(0, |token| value_len("token".len()) + value_len(token.len()));
+        self.respond_with_contacts(parts, target, response, token_len);
+    }
+
+    fn answer_find_value(&self, parts: &mut Parts, key: &Id) {
+        let num = i64::try_from(parts.store.count(parts.now, key)).unwrap_or(i64::MAX);
+        let mut response = Response::new(parts.id);
+        response.num = Some(num);
+        let num_len = value_len("num".len()) + crate::bencode::integer_len(num);
+        self.respond_with_contacts(parts, key, response, num_len);
+    }
+
+    fn answer_get_value(&self, parts: &mut Parts, key: &Id, num: i64) {
+        let Parts { store, rngs, now, config, .. } = parts;
+        let mut values = ArrayVec::<&[u8], MAX_VALUES>::new();
+        for (seen, value) in store.values(*now, key).enumerate() {
+            // More than can be looked at: a uniform choice among them (reservoir sampling).
+            if !values.is_full() {
+                values.push(value);
+            } else if let Some(at) = values.get_mut(rngs.sample.below(seen as u64 + 1) as usize) {
+                *at = value;
+            }
+        }
+        let held = values.len();
+        let wanted = usize::try_from(num).ok().filter(|num| (1..held).contains(num)).unwrap_or(held);
+        let limits = &config.limits;
+        let max = usize::from(if self.from.is_ipv4() { limits.datagram_ipv4 } else { limits.datagram_ipv6 });
+        let room = max.min(self.budget).saturating_sub(EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0));
+        let longest = max.saturating_sub(EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0));
+        let all: usize = values.iter().map(|value| value_len(value.len())).sum();
+        if wanted < held || all > room {
+            // In random order when anything is left out, so that repeated queries reach all.
+            rngs.sample.partial_shuffle(&mut values, held);
+        }
+        let mut len = 0;
+        let mut too_long = false;
+        let fits = |value: &&[u8]| {
+            too_long |= value_len(value.len()) > longest;
+            let fits = len + value_len(value.len()) <= room;
+            len += if fits { value_len(value.len()) } else { 0 };
+            fits
+        };
+        let sent: ArrayVec<&[u8], MAX_VALUES> = values.into_iter().take(wanted).filter(fits).collect();
+        if sent.is_empty() && too_long {
+            drop(sent);
+            return self.refuse(parts, ErrorCode::ResponseTooLong);
+        }
+        let cut = sent.len() < wanted && room < longest;
+        let mut response = Response::new(parts.id);
+        response.values = Some(Values::new(&sent));
+        let transaction_id = self.transaction_id;
+        let outbox = &mut parts.outbox;
+        let queued = outbox.push(self.from, max.min(self.budget), |out| response.encode(transaction_id, out));
+        parts.stats.answers_cut += u64::from(cut);
+        parts.stats.datagrams_sent += u64::from(queued.is_some());
+        parts.stats.outbox_overflows += u64::from(queued.is_none());
+        parts.stats.queries_answered += 1;
+    }
+
+    fn store_value(&self, parts: &mut Parts, key: Id, value: &[u8], token: &[u8]) {
+        let ip = self.from.ip();
+        if !parts.tokens.accepts(token, &ip, &key) {
+            return self.refuse(parts, ErrorCode::InvalidToken);
+        }
+        let counted = parts.is_counted_source(&ip);
+        let code = match value.len() {
+            0 => Some(ErrorCode::MalformedRequest),
+            len if len > parts.config.limits.value_len => Some(ErrorCode::ResponseTooLong),
+            _ if !parts.config.accept_stores => Some(ErrorCode::ServerError),
+            _ => {
+                let stored = parts.store.store(parts.now, key, value, ip, counted);
+                stored.is_err().then_some(ErrorCode::ServerError)
+            }
+        };
+        match code {
+            Some(code) => {
+                parts.stats.stores_refused += 1;
+                self.refuse(parts, code);
+            }
+            None => self.respond(parts, &Response::new(parts.id)),
+        }
+    }
+
+    /// Answers with as many of the closest contacts as the budget allows; `other_len` bytes of the
+    /// response are taken already.
+    fn respond_with_contacts(
+        &self,
+        parts: &mut Parts,
+        target: &Id,
+        response: Response<'_>,
+        other_len: usize,
+    ) {
+        let mut lists = [ArrayVec::<Contact, K>::new(), ArrayVec::new()];
+        for (family, list) in Family::ALL.into_iter().zip(&mut lists) {
+            parts.tables[family as usize].closest(target, list);
+        }
+        let [nodes, nodes6] = &mut lists;
+        let unlimited = self.budget == usize::MAX;
+        let mut room =
+            self.budget.saturating_sub(EMPTY_RESPONSE_LEN + other_len + contact_list_len("nodes", 0, 0));
+        let wanted = nodes.len() + nodes6.len();
+        if !unlimited {
+            // One family only: that of the querier, who can surely use it.
+            let (used, unused) = if self.from.is_ipv4() { (nodes, nodes6) } else { (nodes6, nodes) };
+            unused.clear();
+            if self.from.is_ipv6() {
+                room = room.saturating_sub(contact_list_len("nodes6", 0, 0));
+            }
+            used.truncate(room / contact_len(&self.from));
+        }
+        let [nodes, nodes6] = &lists;
+        parts.stats.answers_cut += u64::from(nodes.len() + nodes6.len() < wanted);
+        let knows_ipv6 = parts.config.address_families != AddressFamilies::Ipv4 && !nodes6.is_empty();
+        let nodes6 = knows_ipv6.then(|| Contacts::new(nodes6));
+        self.respond(parts, &Response { nodes: Some(Contacts::new(nodes)), nodes6, ..response });
+    }
+
+    /// Tells the querier its address, if there is room for that.
+    fn add_ip(&self, response: &mut Response<'_>, len: usize) {
+        let ip = CompactAddress(self.from);
+        if len + value_len("ip".len()) + value_len(ip.len()) <= self.budget {
+            response.ip = Some(ip);
+        }
+    }
+
+    fn respond(&self, parts: &mut Parts, response: &Response<'_>) {
+        parts.send(self.from, self.budget, |out| response.encode(self.transaction_id, out));
+        parts.stats.queries_answered += 1;
+    }
+
+    fn refuse(&self, parts: &mut Parts, code: ErrorCode) {
+        let body = Body::Error(code, code.text().as_bytes());
+        let message = Message { transaction_id: self.transaction_id, body };
+        parts.send(self.from, self.budget, |out| message.encode(out));
+        parts.stats.errors_sent += 1;
+    }
+}
+
+/// Bytes of the answer to a `get_value` if it is not cut to a budget.
+fn full_len(parts: &Parts, asked: &Asked, key: &Id, num: i64) -> usize {
+    let held = parts.store.count(parts.now, key);
+    let wanted = usize::try_from(num).ok().filter(|num| (1..held).contains(num)).unwrap_or(held);
+    let all: usize = parts.store.values(parts.now, key).map(|value| value_len(value.len())).sum();
+    // A choice among values of different lengths is taken to be of average ones.
+    let share = (all * wanted).checked_div(held).unwrap_or(0);
+    let full = EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0) + share;
+    full.min(parts.max_datagram(&asked.from))
+}

@@ -1,0 +1,93 @@
+//! One bucket.
+
+use crate::id::Contact;
+use crate::krpc::K;
+use crate::prefix::NetworkPrefix;
+use crate::time::Instant;
+use arrayvec::ArrayVec;
+
+/// A contact in the table.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) contact: Contact,
+    /// Whether rules that count per IP and prefix apply to it.
+    pub(super) counted: bool,
+    /// When it last answered.
+    pub(super) heard: Instant,
+    /// Queries in a row that it did not answer.
+    pub(super) failures: u8,
+    /// When it is to be pinged again.
+    pub(super) ping_at: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    /// The one heard of longest ago first.
+    pub(super) entries: ArrayVec<Entry, K>,
+    /// Answered while the bucket was full: takes the place of the oldest if that fails. With
+    /// whether it is counted.
+    pub(super) candidate: Option<(Contact, bool)>,
+    /// When a lookup last had its target here.
+    pub(super) looked_up: Instant,
+}
+
+impl Bucket {
+    pub(super) fn new(now: Instant) -> Bucket {
+        Bucket { entries: ArrayVec::new(), candidate: None, looked_up: now }
+    }
+
+    /// Moves `contact`, which answered, to the end. Returns whether it is here.
+    pub(super) fn heard(&mut self, contact: &Contact, now: Instant) -> bool {
+        let Some(at) = self.entries.iter().position(|entry| entry.contact == *contact) else {
+            return false;
+        };
+        let entry = &mut self.entries[at];
+        if entry.failures > 0 {
+            entry.ping_at = None;
+        }
+        entry.failures = 0;
+        entry.heard = now;
+        if at == 0 {
+            // The oldest lives: whoever waited for its place waits for the next to fall silent.
+            self.candidate = None;
+        }
+        self.entries[at..].rotate_left(1);
+        true
+    }
+
+    /// Puts an entry where its last answer belongs.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let at = self.entries.partition_point(|other| other.heard <= entry.heard);
+        self.entries.insert(at, entry);
+    }
+
+    /// Keeps the contacts that stay; the rest make a new bucket.
+    pub(super) fn split_off(&mut self, stays: impl Fn(&Contact) -> bool) -> Bucket {
+        let mut split = Bucket::new(self.looked_up);
+        split.entries = self.entries.iter().filter(|entry| !stays(&entry.contact)).cloned().collect();
+        self.entries.retain(|entry| stays(&entry.contact));
+        if let Some((candidate, _)) = self.candidate
+            && !stays(&candidate)
+        {
+            split.candidate = self.candidate.take();
+        }
+        split
+    }
+
+    /// Takes all of `other` in, if they fit and their prefixes do not clash.
+    pub(super) fn absorbs(&mut self, other: &mut Bucket) -> bool {
+        let clash = |a: &Entry, b: &Entry| {
+            let prefix = |entry: &Entry| NetworkPrefix::of(&entry.contact.addr.ip());
+            a.counted && b.counted && prefix(a) == prefix(b)
+        };
+        let clashes = self.entries.iter().any(|a| other.entries.iter().any(|b| clash(a, b)));
+        if self.entries.len() + other.entries.len() > K || clashes {
+            return false;
+        }
+        for entry in other.entries.drain(..) {
+            self.insert(entry);
+        }
+        self.looked_up = self.looked_up.min(other.looked_up);
+        true
+    }
+}

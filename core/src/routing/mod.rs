@@ -1,0 +1,317 @@
+//! The routing table of one address family (protocol, section 4).
+//!
+//! Buckets of K = 8 contacts, ordered by last answer. Bucket `i` holds the ids that share
+//! exactly `i` leading bits with ours, the last one all that share more: only the bucket that
+//! holds our own id is ever split, and it is merged again when it and its sibling fit in one.
+//!
+//! The table sends nothing. It says who is worth a ping and takes in what came of it.
+
+mod bucket;
+
+use crate::config::{LookupPolicy, Upkeep};
+use crate::id::{Contact, Id};
+use crate::krpc::K;
+use crate::prefix::NetworkPrefix;
+use crate::rng::Rng;
+use crate::time::Instant;
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+use bucket::{Bucket, Entry};
+use core::net::IpAddr;
+
+/// What the table would do with a contact that it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It has this very contact.
+    Known,
+    /// It would take it, once it has answered.
+    Free,
+    /// Its bucket is full; the oldest contact there has not been heard for so long that it
+    /// should be pinged, and makes room if it does not answer.
+    AfterPing(Contact),
+    /// It would not take it.
+    None,
+}
+
+/// The routing table of one address family.
+#[derive(Clone, Debug)]
+pub struct RoutingTable {
+    own_id: Id,
+    /// Never empty.
+    buckets: Vec<Bucket>,
+    upkeep: Upkeep,
+    re_ping: bool,
+}
+
+impl RoutingTable {
+    /// An empty table around our own id.
+    pub fn new(own_id: Id, upkeep: Upkeep, policy: &LookupPolicy, now: Instant) -> RoutingTable {
+        RoutingTable { own_id, buckets: alloc::vec![Bucket::new(now)], upkeep, re_ping: policy.re_ping }
+    }
+
+    /// What the table would do with `contact`. `counted`: whether its IP and prefix may occur
+    /// but once.
+    pub fn room(&self, now: Instant, contact: &Contact, counted: bool) -> Room {
+        if self.entry(contact).is_some() {
+            return Room::Known;
+        }
+        if contact.id == self.own_id || self.conflicts(contact, counted) {
+            return Room::None;
+        }
+        let index = self.index(&contact.id);
+        let bucket = &self.buckets[index];
+        if !bucket.entries.is_full() || self.splits_for(index, &contact.id) {
+            return Room::Free;
+        }
+        match bucket.entries.first() {
+            Some(oldest) if self.is_stale(now, oldest) => Room::AfterPing(oldest.contact),
+            _ => Room::None,
+        }
+    }
+
+    /// `contact` answered a query of ours: it is added if there is room, and is now the one heard
+    /// of last in its bucket. Returns the contact to ping in order to make room, if there is one.
+    pub fn answered(&mut self, now: Instant, contact: Contact, counted: bool) -> Option<Contact> {
+        let index = self.index(&contact.id);
+        if self.buckets[index].heard(&contact, now) {
+            return None;
+        }
+        // Its address stood for another id, which is there no more.
+        self.remove_where(|entry| entry.contact.addr == contact.addr);
+        match self.room(now, &contact, counted) {
+            Room::Free => {
+                self.insert(now, contact, counted);
+                None
+            }
+            Room::AfterPing(oldest) => {
+                let index = self.index(&contact.id);
+                self.buckets[index].candidate = Some((contact, counted));
+                Some(oldest)
+            }
+            Room::Known | Room::None => None,
+        }
+    }
+
+    /// Adds a contact that has only queried us, as the original code did, or one out of a
+    /// snapshot: last heard of at `heard`.
+    pub fn assume(&mut self, heard: Instant, contact: Contact, counted: bool) {
+        if self.room(heard, &contact, counted) == Room::Free {
+            self.insert(heard, contact, counted);
+        }
+    }
+
+    /// `contact` did not answer. Returns whether it was removed.
+    pub fn failed(&mut self, now: Instant, contact: &Contact) -> bool {
+        let index = self.index(&contact.id);
+        let (re_ping, upkeep) = (self.re_ping, self.upkeep);
+        let bucket = &mut self.buckets[index];
+        let is_oldest = bucket.entries.first().is_some_and(|oldest| oldest.contact == *contact);
+        let replaced = is_oldest && bucket.candidate.is_some();
+        let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.contact == *contact) else {
+            return false;
+        };
+        entry.failures = entry.failures.saturating_add(1);
+        if re_ping {
+            entry.ping_at = Some(now + upkeep.reping_after);
+        }
+        if entry.failures < upkeep.max_failures && !replaced {
+            return false;
+        }
+        bucket.entries.retain(|entry| entry.contact != *contact);
+        if let Some((candidate, counted)) = bucket.candidate.take()
+            && self.room(now, &candidate, counted) == Room::Free
+        {
+            self.insert(now, candidate, counted);
+        }
+        self.merge();
+        true
+    }
+
+    /// Removes a contact that turned out to be another.
+    pub fn remove(&mut self, contact: &Contact) {
+        self.remove_where(|entry| entry.contact == *contact);
+    }
+
+    /// When the next contact is to be pinged again.
+    pub fn next_ping_at(&self) -> Option<Instant> {
+        self.buckets.iter().flat_map(|bucket| &bucket.entries).filter_map(|entry| entry.ping_at).min()
+    }
+
+    /// The next contact that is to be pinged again by now; each is given once.
+    pub fn take_due_ping(&mut self, now: Instant) -> Option<Contact> {
+        let mut entries = self.buckets.iter_mut().flat_map(|bucket| &mut bucket.entries);
+        let due = entries.find(|entry| entry.ping_at.is_some_and(|at| at <= now))?;
+        due.ping_at = None;
+        Some(due.contact)
+    }
+
+    /// `contact` was due for a ping that could not be sent.
+    pub fn ping_later(&mut self, now: Instant, contact: &Contact) {
+        let mut entries = self.buckets.iter_mut().flat_map(|bucket| &mut bucket.entries);
+        if let Some(entry) = entries.find(|entry| entry.contact == *contact) {
+            entry.ping_at = Some(now + self.upkeep.reping_after);
+        }
+    }
+
+    /// A lookup for `target` starts: its bucket needs no refresh for a while.
+    pub fn touch(&mut self, now: Instant, target: &Id) {
+        let index = self.index(target);
+        self.buckets[index].looked_up = now;
+    }
+
+    /// Random ids, one in the range of each bucket in which nothing was looked up for too long.
+    pub fn refresh_targets<'a>(&'a self, now: Instant, rng: &'a mut Rng) -> impl Iterator<Item = Id> + 'a {
+        let stale = move |bucket: &Bucket| {
+            now.saturating_duration_since(bucket.looked_up) >= self.upkeep.refresh_after
+        };
+        let due = self.buckets.iter().enumerate().filter(move |(_, bucket)| stale(bucket));
+        due.map(|(index, _)| self.random_id(index, rng))
+    }
+
+    /// Puts up to K contacts closest to `target` into `out`, closest first.
+    pub fn closest(&self, target: &Id, out: &mut ArrayVec<Contact, K>) {
+        out.clear();
+        let index = self.index(target);
+        // Ids in the target's bucket share a longer prefix with it than all others; ids in later
+        // buckets share as much with it as we do; earlier buckets are ever farther.
+        self.select(target, &self.buckets[index..=index], out);
+        if !out.is_full() {
+            self.select(target, &self.buckets[index + 1..], out);
+        }
+        for earlier in (0..index).rev() {
+            if out.is_full() {
+                return;
+            }
+            self.select(target, &self.buckets[earlier..=earlier], out);
+        }
+    }
+
+    /// All contacts, bucket by bucket, and when each was last heard of.
+    pub fn iter(&self) -> impl Iterator<Item = (Contact, Instant)> + '_ {
+        self.buckets.iter().flat_map(|bucket| &bucket.entries).map(|entry| (entry.contact, entry.heard))
+    }
+
+    /// How many contacts there are.
+    pub fn len(&self) -> usize {
+        self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|bucket| bucket.entries.is_empty())
+    }
+
+    /// Checks what must always hold; for tests.
+    pub fn check_invariants(&self) {
+        let last = self.buckets.len() - 1;
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            for entry in &bucket.entries {
+                let prefix = self.own_id.common_prefix_len(&entry.contact.id) as usize;
+                assert!(prefix == index || index == last && prefix > index, "a contact is in its bucket");
+                assert!(entry.failures < self.upkeep.max_failures, "failing contacts are removed");
+            }
+            let heard = bucket.entries.iter().map(|entry| entry.heard);
+            assert!(heard.clone().zip(heard.skip(1)).all(|(a, b)| a <= b), "ordered by last answer");
+        }
+    }
+
+    fn entry(&self, contact: &Contact) -> Option<&Entry> {
+        self.buckets[self.index(&contact.id)].entries.iter().find(|entry| entry.contact == *contact)
+    }
+
+    fn index(&self, id: &Id) -> usize {
+        (self.own_id.common_prefix_len(id) as usize).min(self.buckets.len() - 1)
+    }
+
+    fn is_last(&self, index: usize) -> bool {
+        index + 1 == self.buckets.len()
+    }
+
+    /// Whether splitting the full bucket `index` makes room for `id` there: it is the one that
+    /// holds our own id, and not all its contacts are as far from us as `id`.
+    fn splits_for(&self, index: usize, id: &Id) -> bool {
+        let prefix = self.own_id.common_prefix_len(id);
+        let as_far = |entry: &Entry| self.own_id.common_prefix_len(&entry.contact.id) == prefix;
+        self.is_last(index) && !self.buckets[index].entries.iter().all(as_far)
+    }
+
+    fn is_stale(&self, now: Instant, oldest: &Entry) -> bool {
+        now.saturating_duration_since(oldest.heard) >= self.upkeep.stale_after
+    }
+
+    /// Whether the id, the IP, or in its bucket the prefix, is another contact's already.
+    fn conflicts(&self, contact: &Contact, counted: bool) -> bool {
+        let ip = contact.addr.ip();
+        let prefix = NetworkPrefix::of(&ip);
+        let index = self.index(&contact.id);
+        self.buckets.iter().enumerate().any(|(at, bucket)| {
+            bucket.entries.iter().any(|entry| {
+                let other: IpAddr = entry.contact.addr.ip();
+                entry.contact.id == contact.id
+                    || entry.contact.addr == contact.addr
+                    || counted
+                        && entry.counted
+                        && (other == ip || at == index && NetworkPrefix::of(&other) == prefix)
+            })
+        })
+    }
+
+    fn insert(&mut self, now: Instant, contact: Contact, counted: bool) {
+        let mut index = self.index(&contact.id);
+        while self.buckets[index].entries.is_full() && self.is_last(index) {
+            let own_id = self.own_id;
+            let stays = |contact: &Contact| own_id.common_prefix_len(&contact.id) as usize == index;
+            let split = self.buckets[index].split_off(stays);
+            self.buckets.push(split);
+            index = self.index(&contact.id);
+        }
+        let ping_at = self.re_ping.then_some(now + self.upkeep.reping_after);
+        self.buckets[index].insert(Entry { contact, counted, heard: now, failures: 0, ping_at });
+    }
+
+    fn remove_where(&mut self, is: impl Fn(&Entry) -> bool) {
+        for bucket in &mut self.buckets {
+            bucket.entries.retain(|entry| !is(entry));
+        }
+        self.merge();
+    }
+
+    fn merge(&mut self) {
+        while let [.., sibling, last] = &mut self.buckets[..]
+            && sibling.absorbs(last)
+        {
+            self.buckets.pop();
+        }
+    }
+
+    /// Inserts the closest contacts of `buckets` into `out`, which already holds closer ones.
+    fn select(&self, target: &Id, buckets: &[Bucket], out: &mut ArrayVec<Contact, K>) {
+        let closer = out.len();
+        for entry in buckets.iter().flat_map(|bucket| &bucket.entries) {
+            let distance = entry.contact.id.distance(target);
+            let at = out[closer..].partition_point(|other| other.id.distance(target) < distance) + closer;
+            if at < K {
+                if out.is_full() {
+                    out.pop();
+                }
+                out.insert(at, entry.contact);
+            }
+        }
+    }
+
+    /// An id drawn uniformly from the range of bucket `index`.
+    fn random_id(&self, index: usize, rng: &mut Rng) -> Id {
+        let mut id = Id(rng.bytes());
+        let shares_more = self.is_last(index);
+        for bit in 0..index + usize::from(!shares_more) {
+            let (byte, mask) = (bit / 8, 0x80 >> (bit % 8));
+            // All bits before the bucket's are ours; the bucket's own bit is not.
+            let ours = self.own_id.0[byte] & mask;
+            id.0[byte] = id.0[byte] & !mask | if bit < index { ours } else { ours ^ mask };
+        }
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests;

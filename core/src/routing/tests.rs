@@ -1,0 +1,132 @@
+use super::*;
+use crate::rng::Purpose;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use quickcheck::QuickCheck;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn table() -> RoutingTable {
+    RoutingTable::new(Id([0; 20]), Upkeep::KHASHMIR_2008, &LookupPolicy::KHASHMIR_2008, Instant::ORIGIN)
+}
+
+fn addr(n: u32) -> SocketAddr {
+    (Ipv4Addr::from(0x0a00_0000 + n * 256 + 1), 9978).into()
+}
+
+/// A contact whose id starts with `first` and ends with `n`, in a /24 of its own.
+fn contact(first: u8, n: u32) -> Contact {
+    let mut id = [0; 20];
+    id[0] = first;
+    id[16..].copy_from_slice(&n.to_be_bytes());
+    Contact { id: Id(id), addr: addr(n) }
+}
+
+#[test]
+fn the_oldest_makes_room_after_one_failed_ping_if_it_was_silent_for_long() {
+    let mut table = table();
+    let mut now = Instant::ORIGIN;
+    for n in 0..8 {
+        assert_eq!(table.answered(now, contact(0x80, n), true), None);
+    }
+    // A split leaves this bucket alone: it does not hold our id.
+    for n in 100..109 {
+        table.answered(now, contact(0x01, n), true);
+    }
+    let newcomer = contact(0x80, 8);
+    assert_eq!(table.room(now, &newcomer, true), Room::None);
+    now = now + 16 * MINUTE;
+    for n in 1..8 {
+        table.answered(now, contact(0x80, n), true);
+    }
+    assert_eq!(table.answered(now, newcomer, true), Some(contact(0x80, 0)));
+    assert!(table.failed(now, &contact(0x80, 0)), "one failed ping is enough");
+    assert_eq!(table.room(now, &newcomer, true), Room::Known);
+    table.check_invariants();
+}
+
+#[test]
+fn three_failures_in_a_row_remove_and_an_answer_forgives() {
+    let mut table = table();
+    let (now, one) = (Instant::ORIGIN, contact(1, 1));
+    table.answered(now, one, true);
+    assert!(!table.failed(now, &one) && !table.failed(now, &one));
+    table.answered(now, one, true);
+    assert!(!table.failed(now, &one) && !table.failed(now, &one) && table.failed(now, &one));
+    assert!(table.is_empty());
+}
+
+#[test]
+fn strangers_neither_evict_nor_replace() {
+    let mut table = table();
+    let (now, one) = (Instant::ORIGIN, contact(1, 1));
+    table.answered(now, one, true);
+    let elsewhere = Contact { addr: addr(2), ..one };
+    table.answered(now, elsewhere, true);
+    assert_eq!(table.room(now, &one, true), Room::Known, "the incumbent of an id stays");
+    for _ in 0..3 {
+        table.failed(now, &elsewhere);
+    }
+    assert_eq!(table.len(), 1, "and is not failed by another address");
+    let neighbour = Contact { addr: (Ipv4Addr::new(10, 0, 1, 77), 1).into(), ..contact(1, 3) };
+    assert_eq!(table.room(now, &neighbour, true), Room::None, "one per /24 in a bucket");
+    assert_eq!(table.room(now, &neighbour, false), Room::Free, "unless it is not counted");
+    let reborn = Contact { id: contact(9, 9).id, ..one };
+    table.answered(now, reborn, true);
+    assert_eq!(table.iter().map(|(c, _)| c).collect::<Vec<_>>(), [reborn], "an address has one id");
+}
+
+#[test]
+fn new_contacts_and_failed_ones_are_pinged_again() {
+    let mut table = table();
+    let (now, one) = (Instant::ORIGIN, contact(1, 1));
+    table.answered(now, one, true);
+    assert_eq!(table.next_ping_at(), Some(now + 15 * MINUTE));
+    assert_eq!(table.take_due_ping(now + 15 * MINUTE), Some(one));
+    assert_eq!(table.next_ping_at(), None);
+    table.failed(now + 20 * MINUTE, &one);
+    assert_eq!(table.next_ping_at(), Some(now + 35 * MINUTE));
+}
+
+#[test]
+fn refreshes_aim_into_their_bucket() {
+    let mut table = table();
+    let mut rng = Rng::new([3; 32], Purpose::Refresh);
+    for n in 0..60u32 {
+        table.answered(Instant::ORIGIN, contact((n * 37) as u8, n), true);
+    }
+    let targets: Vec<Id> = table.refresh_targets(Instant::ORIGIN + 60 * MINUTE, &mut rng).collect();
+    assert_eq!(targets.len(), table.buckets.len());
+    for (index, target) in targets.iter().enumerate() {
+        assert_eq!(table.index(target), index);
+    }
+    let mut rng = Rng::new([3; 32], Purpose::Refresh);
+    assert_eq!(table.refresh_targets(Instant::ORIGIN + 59 * MINUTE, &mut rng).count(), 0);
+}
+
+#[test]
+fn closest_is_what_sorting_all_would_give_and_invariants_hold() {
+    fn law(own: Id, seeds: Vec<(Id, u8)>, target: Id) -> bool {
+        let mut table =
+            RoutingTable::new(own, Upkeep::KHASHMIR_2008, &LookupPolicy::KHASHMIR_2008, Instant::ORIGIN);
+        for (n, (id, near)) in seeds.iter().enumerate() {
+            // Many of them near our own id, so that buckets split.
+            let mut id = *id;
+            id.0[..usize::from(near % 4)].copy_from_slice(&own.0[..usize::from(near % 4)]);
+            table.answered(Instant::ORIGIN, Contact { id, addr: addr(n as u32) }, true);
+            if near % 5 == 0 {
+                let some = table.iter().next().map(|(contact, _)| contact);
+                some.inspect(|contact| table.remove(contact));
+            }
+            table.check_invariants();
+        }
+        let mut all: Vec<Contact> = table.iter().map(|(contact, _)| contact).collect();
+        all.sort_by_key(|contact| contact.id.distance(&target));
+        all.truncate(K);
+        let mut closest = ArrayVec::new();
+        table.closest(&target, &mut closest);
+        closest[..] == all
+    }
+    QuickCheck::new().quickcheck(law as fn(Id, Vec<(Id, u8)>, Id) -> bool);
+}

@@ -1,0 +1,239 @@
+//! Outstanding requests: what was asked of whom, and when to ask again or give up.
+
+use crate::config::Retransmission;
+use crate::id::Contact;
+use crate::krpc::{Method, TransactionId};
+use crate::map::{HashKey, KeyedMap};
+use crate::time::Instant;
+use alloc::collections::BTreeSet;
+use bytes::Bytes;
+use core::net::SocketAddr;
+
+/// A request that is about to become outstanding. `P` is what its answer is for.
+#[derive(Clone, Debug)]
+pub struct Request<P> {
+    /// Marks the answer.
+    pub id: TransactionId,
+    /// Who is asked; the id is zero if it is not known yet.
+    pub to: Contact,
+    /// What is asked.
+    pub method: Method,
+    /// What to send again; empty if it is sent but once.
+    pub datagram: Bytes,
+    /// When to send it again, and when it has failed.
+    pub schedule: Retransmission,
+    /// What the answer is for.
+    pub purpose: P,
+}
+
+/// An outstanding request.
+#[derive(Clone, Debug)]
+pub struct Transaction<P> {
+    /// Who was asked; the id is zero if it is not known yet.
+    pub to: Contact,
+    /// What was asked: says what a response must carry.
+    pub method: Method,
+    /// What the answer is for.
+    pub purpose: P,
+    /// When it was first transmitted.
+    pub started: Instant,
+    datagram: Bytes,
+    schedule: Retransmission,
+    transmissions: u8,
+    /// Whether it may be sent again.
+    resends: bool,
+    /// Where it stands in the order of deadlines.
+    deadline: Deadline,
+}
+
+/// The order of deadlines: ties go to the request begun first.
+type Deadline = (Instant, u64, TransactionId);
+
+/// What a deadline asks for.
+#[derive(Debug)]
+pub enum Due<P> {
+    /// The same bytes again.
+    Resend(SocketAddr, Bytes),
+    /// It has failed, and is forgotten.
+    Failed(Transaction<P>),
+}
+
+/// All outstanding requests, up to a bound.
+#[derive(Debug)]
+pub struct Transactions<P> {
+    by_id: KeyedMap<TransactionId, Transaction<P>>,
+    deadlines: BTreeSet<Deadline>,
+    begun: u64,
+    capacity: usize,
+}
+
+impl<P> Transactions<P> {
+    /// None yet, `capacity` at most.
+    pub fn new(capacity: usize, key: HashKey) -> Transactions<P> {
+        Transactions { by_id: KeyedMap::new(key), deadlines: BTreeSet::new(), begun: 0, capacity }
+    }
+
+    /// How many more there may be.
+    pub fn free(&self) -> usize {
+        self.capacity.saturating_sub(self.by_id.len())
+    }
+
+    /// How many are outstanding.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Notes a request that has just been sent. The caller checks [`free`](Self::free) first.
+    pub fn begin(&mut self, now: Instant, request: Request<P>) {
+        let Request { id, to, method, datagram, schedule, purpose } = request;
+        let mut transaction = Transaction {
+            to,
+            method,
+            purpose,
+            started: now,
+            resends: !datagram.is_empty(),
+            datagram,
+            schedule,
+            transmissions: 1,
+            deadline: (now, self.begun, id),
+        };
+        self.begun += 1;
+        transaction.deadline.0 = transaction.next_deadline();
+        self.deadlines.insert(transaction.deadline);
+        self.by_id.insert(id, transaction);
+    }
+
+    /// Ends the request that `id` from exactly this address answers.
+    pub fn finish(&mut self, id: &TransactionId, from: &SocketAddr) -> Option<Transaction<P>> {
+        self.by_id.get(id).filter(|transaction| transaction.to.addr == *from)?;
+        let transaction = self.by_id.remove(id)?;
+        self.deadlines.remove(&transaction.deadline);
+        Some(transaction)
+    }
+
+    /// The request is not sent again; a late answer still counts until it fails.
+    pub fn stop_resending(&mut self, id: &TransactionId) {
+        if let Some(transaction) = self.by_id.get_mut(id) {
+            self.deadlines.remove(&transaction.deadline);
+            transaction.resends = false;
+            transaction.deadline.0 = transaction.next_deadline();
+            self.deadlines.insert(transaction.deadline);
+        }
+    }
+
+    /// When something is due next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, ..)| *at)
+    }
+
+    /// What is due by now, one at a time.
+    pub fn take_due(&mut self, now: Instant) -> Option<(TransactionId, Due<P>)> {
+        let deadline = *self.deadlines.first().filter(|(at, ..)| *at <= now)?;
+        self.deadlines.remove(&deadline);
+        let id = deadline.2;
+        let transaction = self.by_id.get_mut(&id)?;
+        if transaction.fails_at() <= now {
+            return self.by_id.remove(&id).map(|transaction| (id, Due::Failed(transaction)));
+        }
+        // After a jump of the clock, transmissions that were missed are not made up for.
+        while transaction.resend_at().is_some_and(|at| at <= now) {
+            transaction.transmissions += 1;
+        }
+        transaction.deadline.0 = transaction.next_deadline();
+        self.deadlines.insert(transaction.deadline);
+        Some((id, Due::Resend(transaction.to.addr, transaction.datagram.clone())))
+    }
+
+    /// Forgets a request to `addr` which cannot be reached, and returns it; call until `None`.
+    pub fn take_unreachable(&mut self, addr: &SocketAddr) -> Option<(TransactionId, Transaction<P>)> {
+        let to = |id: &TransactionId| self.by_id.get(id).is_some_and(|t| t.to.addr == *addr);
+        let deadline = *self.deadlines.iter().find(|(_, _, id)| to(id))?;
+        self.deadlines.remove(&deadline);
+        self.by_id.remove(&deadline.2).map(|transaction| (deadline.2, transaction))
+    }
+}
+
+impl<P> Transaction<P> {
+    fn fails_at(&self) -> Instant {
+        self.started + self.schedule.fail_after
+    }
+
+    fn resend_at(&self) -> Option<Instant> {
+        let after = self.schedule.resend_at(self.transmissions).filter(|_| self.resends)?;
+        Some(self.started + after)
+    }
+
+    fn next_deadline(&self) -> Instant {
+        self.resend_at().unwrap_or_else(|| self.fails_at())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use crate::rng::{Purpose, Rng};
+    use core::time::Duration;
+
+    const ID: TransactionId = TransactionId([7; 20]);
+
+    fn addr(port: u16) -> SocketAddr {
+        ([10, 0, 0, 1], port).into()
+    }
+
+    fn one() -> Transactions<()> {
+        let mut all = Transactions::new(8, HashKey::new(&mut Rng::new([0; 32], Purpose::HashKey)));
+        let to = Contact { id: Id([1; 20]), addr: addr(1) };
+        let request = Request {
+            id: ID,
+            to,
+            method: Method::Ping,
+            datagram: Bytes::from_static(b"ping"),
+            schedule: Retransmission::KHASHMIR_2008,
+            purpose: (),
+        };
+        all.begin(Instant::ORIGIN, request);
+        all
+    }
+
+    fn at(secs: u64) -> Instant {
+        Instant::ORIGIN + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn resends_after_two_and_six_seconds_and_fails_after_nine() {
+        let mut all = one();
+        for secs in [2, 6] {
+            assert_eq!(all.next_deadline(), Some(at(secs)));
+            assert!(matches!(all.take_due(at(secs)), Some((_, Due::Resend(..)))));
+            assert!(all.take_due(at(secs)).is_none());
+        }
+        assert_eq!(all.next_deadline(), Some(at(9)));
+        assert!(matches!(all.take_due(at(9)), Some((_, Due::Failed(_)))));
+        assert_eq!((all.next_deadline(), all.len()), (None, 0));
+    }
+
+    #[test]
+    fn only_the_address_that_was_asked_can_answer_and_only_once() {
+        let mut all = one();
+        assert!(all.finish(&ID, &addr(2)).is_none());
+        assert!(all.finish(&ID, &addr(1)).is_some());
+        assert!(all.finish(&ID, &addr(1)).is_none());
+        assert_eq!(all.next_deadline(), None);
+    }
+
+    #[test]
+    fn one_that_lost_its_place_is_not_sent_again_but_waits_for_its_answer() {
+        let mut all = one();
+        all.stop_resending(&ID);
+        assert_eq!(all.next_deadline(), Some(at(9)));
+        assert!(all.finish(&ID, &addr(1)).is_some());
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_does_not_make_up_for_missed_transmissions() {
+        let mut all = one();
+        assert!(matches!(all.take_due(at(8)), Some((_, Due::Resend(..)))));
+        assert_eq!(all.next_deadline(), Some(at(9)));
+    }
+}

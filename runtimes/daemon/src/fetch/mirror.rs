@@ -1,0 +1,158 @@
+//! The mirror as a source of a fetch's bytes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::header::RANGE;
+use http::{HeaderValue, StatusCode};
+use khashmir_apt::archive::DistsPath;
+use khashmir_apt::url::Upstream;
+
+use super::file::{Fetch, MAX_LEN, Origin};
+use crate::upstream::{Client, Fault, Patience, Rejection, Request};
+
+/// Where a mirror has one file.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    client: Arc<Client>,
+    url: Upstream,
+}
+
+/// Why a mirror did not give what was asked of it.
+#[derive(Debug)]
+pub enum MirrorError {
+    /// It answered something else than the file: a 404, say.
+    Rejected(Box<Rejection>),
+    /// It gave no answer that could be used, however often it was asked.
+    Fault(Fault),
+}
+
+impl From<Fault> for MirrorError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl fmt::Display for MirrorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejection) => write!(f, "the mirror answered {}", rejection.status),
+            Self::Fault(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MirrorError {}
+
+impl Mirror {
+    /// The file at `url`.
+    #[must_use]
+    pub fn new(client: Arc<Client>, url: Upstream) -> Self {
+        Self { client, url }
+    }
+
+    /// Fetches all bytes that `fetch` lacks of `within`, and goes on where it stopped
+    /// after every transient fault, as long as patience lasts.
+    ///
+    /// # Errors
+    /// [`MirrorError`], with what arrived until then in `fetch`.
+    pub async fn fill(&self, fetch: &Arc<Fetch>, within: Range<u64>) -> Result<(), MirrorError> {
+        let mut patience = self.client.patience();
+        while let Some(gap) = fetch.first_gap(&within) {
+            match self.fill_gap(fetch, gap, &mut patience).await {
+                Err(MirrorError::Fault(fault)) => patience.bear(fault).await?,
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One request for one gap.
+    async fn fill_gap(
+        &self,
+        fetch: &Arc<Fetch>,
+        gap: Range<u64>,
+        patience: &mut Patience,
+    ) -> Result<(), MirrorError> {
+        let mut request = Request::get(self.url.clone());
+        if let Some(range) = range_header(fetch, &gap) {
+            request.headers.insert(RANGE, range);
+        }
+        let mut response = self.client.send(&request).await?;
+        let (mut at, len) = match response.status {
+            // A mirror may ignore a Range; its bytes are as good.
+            StatusCode::OK => (0, response.content_length()),
+            StatusCode::PARTIAL_CONTENT => match response.content_range() {
+                Some((start, len)) if start == gap.start => (start, len),
+                _ => return Err(Fault::transient("the mirror sent another range").into()),
+            },
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                return Err(Fault::transient("the mirror's file ends before this range").into());
+            }
+            status if status.is_success() => {
+                return Err(Fault::transient(format!("the mirror answered {status}")).into());
+            }
+            _ => {
+                let rejection = response.into_rejection().await;
+                return Err(MirrorError::Rejected(Box::new(rejection)));
+            }
+        };
+        if let Some(len) = len.or(fetch.promised_len()) {
+            self.settle_len(fetch, len)?;
+        }
+        let end = gap.end.min(fetch.progress().len.unwrap_or(MAX_LEN));
+        while at < end {
+            let Some(bytes) = response.body.chunk().await? else { break };
+            self.client.count_bytes(bytes.len());
+            let chunk = at..at + bytes.len() as u64;
+            at = chunk.end;
+            // Of an answer to no range, what was there before is passed over.
+            let fresh = chunk.start.max(gap.start)..chunk.end.min(end);
+            if fresh.is_empty() {
+                continue;
+            }
+            let part = bytes.slice((fresh.start - chunk.start) as usize..(fresh.end - chunk.start) as usize);
+            fetch
+                .write_at(fresh.start, part, Origin::Mirror)
+                .await
+                .map_err(|error| Fault::Local(format!("cannot write what arrives: {error}")))?;
+            patience.renew();
+        }
+        match fetch.progress().len {
+            Some(_) if at < end => Err(Fault::transient("the mirror's answer was too short").into()),
+            Some(_) => {
+                // Not waited for: the file is there.
+                smol::spawn(response.body.drain()).detach();
+                Ok(())
+            }
+            None => Ok(self.settle_len(fetch, at)?),
+        }
+    }
+
+    /// Takes the length that the mirror tells, if it is one that apt would accept.
+    ///
+    /// A wrong length is fatal to apt's whole run, so it is cut off rather; only of
+    /// index files is what the mirror has passed on whatever it is.
+    fn settle_len(&self, fetch: &Fetch, len: u64) -> Result<(), Fault> {
+        let is_index = DistsPath::parse(&self.url.path).is_some();
+        let may_be = |size: Option<u64>| size.is_none_or(|size| size == len);
+        if !is_index && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
+            return Err(Fault::transient(format!(
+                "the mirror's file has {len} bytes, not what the index says"
+            )));
+        }
+        fetch.settle_len(len).map_err(Fault::transient)
+    }
+}
+
+/// `Range` for a gap; none for the whole file.
+fn range_header(fetch: &Fetch, gap: &Range<u64>) -> Option<HeaderValue> {
+    let open = gap.end >= fetch.progress().len.or(fetch.promised_len()).unwrap_or(MAX_LEN);
+    let text = match (gap.start, open) {
+        (0, true) => return None,
+        (start, true) => format!("bytes={start}-"),
+        (start, false) => format!("bytes={start}-{}", gap.end - 1),
+    };
+    HeaderValue::from_str(&text).ok()
+}

@@ -1,0 +1,163 @@
+//! One client's connection: a reader that runs ahead, and answers in order.
+
+use std::io;
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use khashmir_apt::http::{MAX_HEAD, Method, RequestHead, Version};
+use smol::Async;
+use smol::Task;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::FutureExt as _;
+
+use super::answer::{Answer, Message};
+use super::head::Framing;
+use super::socket::Socket;
+use super::writer::Writer;
+use crate::Context;
+use crate::proxy::Proxy;
+
+/// Requests worked on at a time for one connection; apt sends ten ahead. One more is
+/// being written, and one waits for a place in the queue.
+const MAX_QUEUED: usize = 30;
+
+/// An answer in its place in the order.
+struct Slot {
+    head_only: bool,
+    version: Version,
+    keep_alive: bool,
+    /// Cancelled if the connection ends first.
+    answer: Task<Answer>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: Async<TcpStream>, proxy: Arc<Proxy>) -> io::Result<()> {
+    let socket = Socket::new(stream);
+    let (queue, slots) = bounded(MAX_QUEUED);
+    let outstanding = AtomicUsize::new(0);
+    let read = async {
+        read_requests(&socket, &proxy, queue, &outstanding).await?;
+        // What was asked is still answered.
+        std::future::pending().await
+    };
+    write_answers(&socket, proxy.context(), slots, &outstanding).or(read).await
+}
+
+/// Tells a client that may not use the proxy so.
+pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: IpAddr) -> io::Result<()> {
+    let socket = Socket::new(stream);
+    let text = format!(
+        "{client} may not use this proxy; its network can be listed in `allowed_clients` under \
+         [proxy] in the configuration"
+    );
+    let message = Message::text(403, &text);
+    let drip = drip_interval(context);
+    let writer = Writer { socket: &socket, stats: &context.stats, drip };
+    writer.write_message(message, false, Framing::Length, false).await?;
+    socket.finish().await;
+    Ok(())
+}
+
+/// Reads heads as fast as they come and has each worked on at once. Returns when no
+/// more requests will be taken.
+async fn read_requests(
+    socket: &Socket,
+    proxy: &Arc<Proxy>,
+    queue: Sender<Slot>,
+    outstanding: &AtomicUsize,
+) -> io::Result<()> {
+    let context = proxy.context();
+    let idle = Duration::from_secs(context.config.proxy.idle_timeout_seconds);
+    let ours = socket.local_address()?;
+    let mut arrived = Vec::new();
+    let mut chunk = vec![0; MAX_HEAD];
+    loop {
+        let (slot, used) = match RequestHead::parse(&arrived) {
+            Ok(Some((request, used))) => {
+                context.stats.apt.requests.increment();
+                let takes_more = !request.has_body && request.method != Method::Connect;
+                let slot = Slot {
+                    head_only: request.method == Method::Head,
+                    version: request.version,
+                    keep_alive: request.keep_alive && takes_more,
+                    answer: smol::spawn(Arc::clone(proxy).answer(request, ours)),
+                };
+                (slot, used)
+            }
+            Err(error) => {
+                context.stats.apt.refused.increment();
+                let message = Message::text(error.status(), &error.to_string());
+                let slot = Slot {
+                    head_only: false,
+                    version: Version::Http11,
+                    keep_alive: false,
+                    answer: smol::spawn(async { Answer::Message(message) }),
+                };
+                (slot, arrived.len())
+            }
+            Ok(None) => {
+                match socket.read(&mut chunk, idle).await {
+                    Ok(0) => return Ok(()),
+                    Ok(read) => arrived.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+                    // Silence is right while answers are awaited, but not within a head.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::TimedOut
+                            && (outstanding.load(Ordering::Relaxed) == 0 || !arrived.is_empty()) =>
+                    {
+                        return Ok(());
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                    Err(error) => return Err(error),
+                }
+                continue;
+            }
+        };
+        arrived.drain(..used);
+        let keep_alive = slot.keep_alive;
+        outstanding.fetch_add(1, Ordering::Relaxed);
+        if queue.send(slot).await.is_err() || !keep_alive {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes answers in the order of their requests.
+async fn write_answers(
+    socket: &Socket,
+    context: &Context,
+    slots: Receiver<Slot>,
+    outstanding: &AtomicUsize,
+) -> io::Result<()> {
+    let writer = Writer { socket, stats: &context.stats, drip: drip_interval(context) };
+    while let Ok(slot) = slots.recv().await {
+        let written = match slot.answer.await {
+            Answer::Message(message) => {
+                let framing = Framing::of(&message.content, slot.version);
+                let keep_alive = slot.keep_alive && framing != Framing::Close;
+                writer.write_message(message, slot.head_only, framing, keep_alive).await.map(|()| keep_alive)
+            }
+            Answer::Growing(growing) => {
+                writer.write_growing(growing, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
+            Answer::Cut(reason) => Err(io::Error::other(reason)),
+        };
+        outstanding.fetch_sub(1, Ordering::Relaxed);
+        match written {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                context.stats.apt.cut.increment();
+                tracing::info!(%error, "a client's connection is cut");
+                break;
+            }
+        }
+    }
+    socket.finish().await;
+    Ok(())
+}
+
+fn drip_interval(context: &Context) -> Duration {
+    Duration::from_secs(context.config.proxy.drip_interval_seconds)
+}

@@ -1,0 +1,197 @@
+//! One answer on its way out.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use khashmir_apt::http::ResponseHead;
+use smol::future::FutureExt as _;
+
+use super::Growing;
+use super::answer::{Answer, Content, Message};
+use super::head::{self, Framing};
+use super::socket::Socket;
+use crate::fetch::{Fetch, State};
+use crate::stats::Stats;
+use crate::upstream::Body;
+
+/// The header whose value drips while content may not flow yet (protocol, section 7).
+const PADDING: &[u8] = b"X-Khashmir-Wait: ";
+/// Bytes of a growing file that are kept back, to be fed singly when its growth stalls:
+/// apt gives up after 30 s of silence, but one byte is no silence.
+const RESERVE: u64 = 64;
+
+/// Writes answers to one client.
+pub(super) struct Writer<'a> {
+    pub(super) socket: &'a Socket,
+    pub(super) stats: &'a Stats,
+    /// How often a client is given a byte to wait on.
+    pub(super) drip: Duration,
+}
+
+impl Writer<'_> {
+    /// Writes head and content.
+    ///
+    /// # Errors
+    /// The connection must be cut: what was promised cannot be sent.
+    pub(super) async fn write_message(
+        &self,
+        message: Message,
+        head_only: bool,
+        framing: Framing,
+        keep_alive: bool,
+    ) -> io::Result<()> {
+        let head = head::whole(&message, framing, keep_alive);
+        match message.content {
+            // One packet for what is small.
+            Content::Bytes(bytes) if !head_only => {
+                self.socket.write_all(&[&head, bytes.as_ref()].concat()).await
+            }
+            content => {
+                self.socket.write_all(&head).await?;
+                if head_only { Ok(()) } else { self.write_content(content, framing).await }
+            }
+        }
+    }
+
+    /// Writes an answer whose file is on its way, and keeps the client content meanwhile.
+    ///
+    /// # Errors
+    /// As [`write_message`](Self::write_message).
+    pub(super) async fn write_growing(&self, growing: Growing, keep_alive: bool) -> io::Result<()> {
+        let mut promised: Option<Message> = None;
+        let mut settled = std::pin::pin!(growing.settled());
+        let answer = loop {
+            let next = async { Some((&mut settled).await) }.or(self.pause()).await;
+            match (next, &promised) {
+                (Some(answer), _) => break answer,
+                (None, Some(_)) => self.socket.write_all(b".").await?,
+                (None, None) => {
+                    if let Some(message) = growing.promise() {
+                        let mut lines = head::lines(&message, Framing::Length, keep_alive);
+                        lines.extend_from_slice(PADDING);
+                        self.socket.write_all(&lines).await?;
+                        promised = Some(message);
+                    }
+                }
+            }
+        };
+        let message = match answer {
+            Answer::Message(message) => message,
+            Answer::Cut(reason) => return Err(io::Error::other(reason)),
+            Answer::Growing(_) => return Err(io::Error::other("an answer did not settle")),
+        };
+        let Some(promised) = promised else {
+            // Only HTTP/1.1 keeps what has no length, and all this has one.
+            let framing = match message.content {
+                Content::None => Framing::Empty,
+                _ => Framing::Length,
+            };
+            return self.write_message(message, false, framing, keep_alive).await;
+        };
+        if !is_kept(&promised, &message) {
+            let reason = format!("status {} where content was promised", message.status);
+            return Err(io::Error::other(reason));
+        }
+        let mut end = b"\r\n".to_vec();
+        ResponseHead::resume(&mut end).finish();
+        self.socket.write_all(&end).await?;
+        self.write_content(message.content, Framing::Length).await
+    }
+
+    async fn pause<T>(&self) -> Option<T> {
+        smol::Timer::after(self.drip).await;
+        None
+    }
+
+    async fn write_content(&self, content: Content, framing: Framing) -> io::Result<()> {
+        match content {
+            Content::None | Content::Omitted(_) => Ok(()),
+            Content::Bytes(bytes) => self.socket.write_all(&bytes).await,
+            Content::Cached(file, range) => {
+                let len = range.end - range.start;
+                self.socket.send_file(&file, range).await?;
+                self.stats.apt.bytes_from_cache.add(len);
+                Ok(())
+            }
+            Content::Fetched(fetch, range) => self.write_fetched(&fetch, range).await,
+            Content::Stream(body, len) => self.write_stream(body, len, framing).await,
+        }
+    }
+
+    /// Follows a file as it grows.
+    async fn write_fetched(&self, fetch: &Arc<Fetch>, range: Range<u64>) -> io::Result<()> {
+        let mut at = range.start;
+        while at < range.end {
+            let grown = fetch.wait_until(|progress| {
+                progress.state.is_final()
+                    || progress.servable >= range.end
+                    || progress.servable > at + RESERVE
+            });
+            let grown = async { Some(grown.await) }.or(self.pause()).await;
+            let (progress, reserve) = match grown {
+                Some(progress) => (progress, RESERVE),
+                // A stall: one byte, if there is one.
+                None => {
+                    let progress = fetch.progress();
+                    let reserve = progress.servable.saturating_sub(at + 1);
+                    (progress, reserve)
+                }
+            };
+            let whole = progress.state.is_final() || progress.servable >= range.end;
+            let reserve = if whole { 0 } else { reserve };
+            let to = progress.servable.saturating_sub(reserve).min(range.end);
+            if to > at {
+                self.socket.send_file(fetch.file(), at..to).await?;
+                let sent = at..to;
+                let from_mirror = fetch.bytes_from_mirror(&sent);
+                self.stats.apt.bytes_from_mirror.add(from_mirror);
+                self.stats.apt.bytes_from_peers.add(sent.end - sent.start - from_mirror);
+                at = to;
+            } else if let State::Failed(fault) = progress.state {
+                return Err(io::Error::other(fault.to_string()));
+            } else if progress.state.is_final() {
+                return Err(io::Error::other("the file ended before what was promised of it"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_stream(&self, mut body: Body, len: Option<u64>, framing: Framing) -> io::Result<()> {
+        let mut left = len.unwrap_or(u64::MAX);
+        while let Some(bytes) = body.chunk().await.map_err(io::Error::other)? {
+            self.stats.downloads.bytes_from_mirror.add(bytes.len() as u64);
+            left = left
+                .checked_sub(bytes.len() as u64)
+                .ok_or_else(|| io::Error::other("the mirror sent more than it had said"))?;
+            if framing == Framing::Chunked {
+                let size = format!("{:x}\r\n", bytes.len());
+                self.socket.write_all(&[size.as_bytes(), &bytes, b"\r\n"].concat()).await?;
+            } else {
+                self.socket.write_all(&bytes).await?;
+            }
+            self.stats.apt.bytes_from_mirror.add(bytes.len() as u64);
+        }
+        if len.is_some() && left > 0 {
+            return Err(io::Error::other("the mirror sent less than it had said"));
+        }
+        if framing == Framing::Chunked {
+            self.socket.write_all(b"0\r\n\r\n").await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `settled` is what the head that was sent already says.
+fn is_kept(promised: &Message, settled: &Message) -> bool {
+    match (&promised.content, &settled.content) {
+        (Content::Fetched(_, promised_range), Content::Fetched(_, range)) => {
+            promised.status == settled.status
+                && promised_range == range
+                && promised.headers.get(http::header::CONTENT_RANGE)
+                    == settled.headers.get(http::header::CONTENT_RANGE)
+        }
+        _ => false,
+    }
+}

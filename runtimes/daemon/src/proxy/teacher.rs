@@ -1,0 +1,202 @@
+//! What goes by teaches the catalog, and what it then lacks is fetched for it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use event_listener::Event;
+use khashmir_apt::Sha256;
+use khashmir_apt::url::Upstream;
+use smol::future::FutureExt as _;
+use smol::lock::Semaphore;
+
+use crate::Context;
+use crate::cache::Verified;
+use crate::catalog::{IndexWanted, LearnError};
+use crate::fetch::{Fetch, Fetches, Obtained, State, Wanted};
+
+/// How long a client may wait for an index that is being learnt to name its file.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Indexes fetched in the background at a time: clients come first.
+const BACKGROUND: usize = 2;
+
+/// Teaches the catalog, in the background.
+#[derive(Debug)]
+pub(super) struct Teacher {
+    context: Arc<Context>,
+    fetches: Arc<Fetches>,
+    background: Semaphore,
+    state: Mutex<Lessons>,
+    ended: Event,
+}
+
+#[derive(Debug, Default)]
+struct Lessons {
+    /// Lessons under way, by mirror.
+    by_mirror: HashMap<String, usize>,
+    /// Indexes being read.
+    reading: HashSet<Sha256>,
+}
+
+impl Teacher {
+    pub(super) fn new(context: Arc<Context>, fetches: Arc<Fetches>) -> Self {
+        Self {
+            context,
+            fetches,
+            background: Semaphore::new(BACKGROUND),
+            state: Mutex::default(),
+            ended: Event::new(),
+        }
+    }
+
+    /// Learns a Release file that the mirror has just confirmed, and then fetches the
+    /// indexes that the catalog lacks, in the background.
+    pub(super) async fn learn_release(self: &Arc<Self>, url: &Upstream, body: Bytes) {
+        if url.path.ends_with(".gpg") {
+            return;
+        }
+        let lesson = self.begin(url);
+        let (context, place) = (Arc::clone(&self.context), url.clone());
+        let learnt = smol::unblock(move || {
+            let catalog = &context.catalog;
+            let suite = catalog.learn_release(&place.authority(), &place.path, &body)?;
+            catalog.missing_indexes(&suite).map_err(LearnError::Database)
+        });
+        match learnt.await {
+            Ok(missing) if !missing.is_empty() => {
+                smol::spawn(lesson.fetch_indexes(url.clone(), missing)).detach();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%url, %error, "a Release file teaches nothing"),
+        }
+    }
+
+    /// Begins a lesson about the mirror of `url`: until it is dropped, clients that ask
+    /// that mirror for unknown files wait a while.
+    pub(super) fn begin(self: &Arc<Self>, url: &Upstream) -> Lesson {
+        let mirror = url.authority();
+        *self.lessons().by_mirror.entry(mirror.clone()).or_default() += 1;
+        Lesson { teacher: Arc::clone(self), mirror }
+    }
+
+    /// Whether a lesson about the mirror of `url` is under way.
+    pub(super) fn is_learning(&self, url: &Upstream) -> bool {
+        self.lessons().by_mirror.contains_key(&url.authority())
+    }
+
+    /// Waits until no lesson about the mirror of `url` is under way, or for as long as a
+    /// client can wait.
+    pub(super) async fn settle(&self, url: &Upstream) {
+        let ended = async {
+            loop {
+                let ended = self.ended.listen();
+                if !self.is_learning(url) {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        let enough = async {
+            smol::Timer::after(MAX_WAIT).await;
+        };
+        ended.or(enough).await;
+    }
+
+    fn lessons(&self) -> MutexGuard<'_, Lessons> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lesson under way.
+#[derive(Debug)]
+pub(super) struct Lesson {
+    teacher: Arc<Teacher>,
+    mirror: String,
+}
+
+impl Drop for Lesson {
+    fn drop(&mut self) {
+        let mut lessons = self.teacher.lessons();
+        if let Some(count) = lessons.by_mirror.get_mut(&self.mirror) {
+            *count -= 1;
+            if *count == 0 {
+                lessons.by_mirror.remove(&self.mirror);
+            }
+        }
+        drop(lessons);
+        self.teacher.ended.notify(usize::MAX);
+    }
+}
+
+impl Lesson {
+    /// Learns an index that is here, in the background.
+    pub(super) fn learn_index(self, verified: Verified, file: Arc<File>) {
+        smol::spawn(async move { self.read(verified, file).await }).detach();
+    }
+
+    /// Learns an index once it is whole and its hash is right, in the background.
+    pub(super) fn learn_when_complete(self, fetch: Arc<Fetch>) {
+        smol::spawn(async move { self.read_when_complete(&fetch).await }).detach();
+    }
+
+    async fn fetch_indexes(self, release: Upstream, missing: Vec<IndexWanted>) {
+        for IndexWanted { path, expected } in missing {
+            let _turn = self.teacher.background.acquire().await;
+            let url = release.with_path(path);
+            let wanted = Wanted { url, newest: expected.into(), older: Vec::new(), from_index: true };
+            match self.teacher.fetches.obtain(wanted).await {
+                Ok(Obtained::Cached(cached)) => {
+                    self.read(cached.verified, Arc::new(cached.file)).await;
+                }
+                Ok(Obtained::Fetching(fetch)) => self.read_when_complete(&fetch).await,
+                Err(error) => tracing::warn!(%error, "an index cannot be fetched"),
+            }
+        }
+    }
+
+    async fn read_when_complete(&self, fetch: &Fetch) {
+        let progress = fetch.wait_until(|progress| progress.state.is_final()).await;
+        if let State::Complete(verified) = progress.state {
+            self.read(verified, Arc::clone(fetch.file())).await;
+        }
+    }
+
+    /// Reads an index into the catalog, unless that is being done already.
+    async fn read(&self, verified: Verified, file: Arc<File>) {
+        if !self.teacher.lessons().reading.insert(verified.sha256()) {
+            return;
+        }
+        let context = Arc::clone(&self.teacher.context);
+        let learnt = smol::unblock(move || {
+            let reader = BufReader::with_capacity(1 << 16, FileReader { file, at: 0 });
+            context.catalog.learn_index(verified, reader)
+        })
+        .await;
+        self.teacher.lessons().reading.remove(&verified.sha256());
+        match learnt {
+            // Most files below dists/ are no indexes of packages.
+            Ok(()) | Err(LearnError::NotListed) => {}
+            Err(error) => {
+                tracing::warn!(sha256 = %verified.sha256(), %error, "an index teaches nothing");
+            }
+        }
+    }
+}
+
+/// Reads a shared file from its beginning, whatever others do with its cursor.
+struct FileReader {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

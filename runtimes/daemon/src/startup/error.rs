@@ -1,0 +1,144 @@
+//! Why the daemon did not start, and what to do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::database::DatabaseError;
+
+/// Why the daemon did not start. Its text says what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration lacks something.
+    Config(ConfigError),
+    /// The data directory cannot be made or written.
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another daemon uses the data directory.
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The other daemon's process, if it could be read.
+        process: Option<u32>,
+    },
+    /// An address cannot be listened on.
+    Bind {
+        /// What would have listened there.
+        service: Service,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The cache cannot be opened.
+    Cache {
+        /// Its directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control socket cannot be made.
+    Control {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database cannot be opened.
+    Database(DatabaseError),
+    /// The system refused something that it should not.
+    Runtime(io::Error),
+}
+
+/// What listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The proxy for apt.
+    Proxy,
+    /// The listeners for other machines.
+    Peers,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Database(error) => error.fmt(f),
+            Self::DataDir { path, source } => write!(
+                f,
+                "cannot use the data directory {}: {source}; name a writable one with --data-dir DIR",
+                path.display()
+            ),
+            Self::InUse { path, process } => {
+                write!(f, "another daemon uses the data directory {}", path.display())?;
+                if let Some(process) = process {
+                    write!(f, " (process {process})")?;
+                }
+                f.write_str("; stop it, or name another directory with --data-dir DIR")
+            }
+            Self::Bind { service, address, source } => {
+                let (what, option) = match service {
+                    Service::Proxy => {
+                        ("the proxy", "--proxy ADDRESS:PORT (in the configuration: [proxy] listen)")
+                    }
+                    Service::Peers => {
+                        ("peers", "--listen ADDRESS:PORT (in the configuration: [peers] listen)")
+                    }
+                };
+                write!(f, "cannot listen on {address} for {what}: {source}; ")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        write!(f, "stop the program that uses it, or choose another with {option}")
+                    }
+                    _ => write!(f, "choose another with {option}"),
+                }
+            }
+            Self::Cache { path, source } => write!(
+                f,
+                "cannot open the cache in {}: {source}; make the directory writable, or name another ([cache] dir in the configuration)",
+                path.display()
+            ),
+            Self::Control { path, source } => write!(
+                f,
+                "cannot make the control socket {}: {source}; name a writable directory with a short path with --data-dir DIR",
+                path.display()
+            ),
+            Self::Runtime(source) => write!(f, "cannot start: {source}"),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Database(error) => Some(error),
+            Self::DataDir { source, .. }
+            | Self::Bind { source, .. }
+            | Self::Cache { source, .. }
+            | Self::Control { source, .. }
+            | Self::Runtime(source) => Some(source),
+            Self::InUse { .. } => None,
+        }
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<DatabaseError> for StartError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}

@@ -1,0 +1,104 @@
+//! From a host's name to an open connection.
+
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use khashmir_apt::url::Upstream;
+use smol::Async;
+use smol::future::FutureExt as _;
+use smol_hyper::rt::FuturesIo;
+
+use super::pool::Sender;
+use super::{Fault, fault};
+use crate::Context;
+use crate::sources::Sources;
+
+/// How many of a name's addresses are tried.
+const MAX_ADDRESSES: usize = 4;
+/// What one address gets at least, when several share the connect timeout.
+const SHORTEST_TRY: Duration = Duration::from_secs(2);
+/// The longest response head taken, and the most read at once, in bytes.
+const BUFFER: usize = 256 * 1024;
+
+/// Resolves the target's host, checks each address, and opens a connection to the
+/// first that answers.
+pub(super) async fn open(context: &Context, target: &Upstream) -> Result<Sender, Fault> {
+    let timeout = Duration::from_secs(context.config.mirror.connect_timeout_seconds);
+    let addresses = allowed(&context.sources, target, resolve(target, timeout).await?)?;
+    let share = timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    let limit = share.max(SHORTEST_TRY).min(timeout);
+    let mut last = Fault::transient(format!("{} has no address", target.host));
+    for address in addresses {
+        match connect(address, limit).await {
+            Ok(stream) => return handshake(stream).await,
+            Err(reason) => {
+                last = Fault::transient(format!("{} at {address}: {reason}", target.authority()));
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn resolve(target: &Upstream, limit: Duration) -> Result<Vec<SocketAddr>, Fault> {
+    let (name, port) = (target.host.clone(), target.port);
+    let found = smol::unblock(move || (name.as_str(), port).to_socket_addrs());
+    let late = async {
+        smol::Timer::after(limit).await;
+        Err(std::io::ErrorKind::TimedOut.into())
+    };
+    match found.or(late).await {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(error) => Err(Fault::transient(format!("{} cannot be resolved: {error}", target.host))),
+    }
+}
+
+/// The addresses that may be dialled.
+fn allowed(
+    sources: &Sources,
+    target: &Upstream,
+    addresses: Vec<SocketAddr>,
+) -> Result<Vec<SocketAddr>, Fault> {
+    let Some(first) = addresses.first().copied() else {
+        return Ok(addresses);
+    };
+    let allowed: Vec<SocketAddr> = addresses
+        .into_iter()
+        .filter(|address| sources.may_dial(&target.host, target.port, address.ip()))
+        .take(MAX_ADDRESSES)
+        .collect();
+    if allowed.is_empty() {
+        return Err(Fault::Refused(format!(
+            "{} is at {}, not a public address, and neither apt's sources on this machine nor \
+             the configuration name it; list it in `allowed_upstreams` under [proxy] to allow it",
+            target.authority(),
+            first.ip(),
+        )));
+    }
+    Ok(allowed)
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> Result<Async<TcpStream>, String> {
+    let late = async {
+        smol::Timer::after(limit).await;
+        Err(std::io::ErrorKind::TimedOut.into())
+    };
+    Async::<TcpStream>::connect(address).or(late).await.map_err(|error| error.to_string())
+}
+
+async fn handshake(stream: Async<TcpStream>) -> Result<Sender, Fault> {
+    // Requests are small and waited for; a failure here only costs time.
+    let _ = stream.get_ref().set_nodelay(true);
+    let (sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(FuturesIo::new(stream))
+        .await
+        .map_err(|error| Fault::transient(fault::text(&error)))?;
+    // Faults reach whoever waits for the response; the task ends with the connection.
+    smol::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(error = fault::text(&error), "connection to a mirror ended");
+        }
+    })
+    .detach();
+    Ok(sender)
+}

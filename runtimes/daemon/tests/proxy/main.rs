@@ -1,0 +1,16 @@
+//! What a client of the proxy sees, with a mirror that does as each story needs.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod archive;
+mod client;
+mod documents;
+mod faults;
+mod learning;
+mod mirror;
+mod passing;
+mod pipeline;
+mod proxy;
+mod ranges;
+mod single_flight;

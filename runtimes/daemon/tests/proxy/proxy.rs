@@ -1,0 +1,75 @@
+//! A daemon in this process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use khashmir_apt::Sha256;
+use khashmir_daemon::Daemon;
+use khashmir_daemon::config::Config;
+
+use super::archive::{Archive, SUITE};
+use super::client::Client;
+use super::mirror::Mirror;
+
+/// A daemon that may ask one mirror. Its data goes with it.
+pub struct Proxy {
+    pub daemon: Daemon,
+    _dir: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// A daemon with the defaults, but for quick retries.
+    pub fn start(mirror: &Mirror) -> Self {
+        Self::configured(&format!(
+            "[proxy]\nlisten = \"127.0.0.1:0\"\nallowed_upstreams = [\"{}\"]\n\
+             drip_interval_seconds = 1",
+            mirror.address
+        ))
+    }
+
+    /// A daemon with this `[proxy]` section.
+    pub fn configured(proxy: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "data_dir = {data:?}\n{proxy}\n\
+             [peers]\nlisten = \"127.0.0.1:0\"\n\
+             [mirror]\nretries = 3\nretry_delay_ms = 10\napt_dir = {data:?}\n",
+            data = dir.path()
+        );
+        let config = Config::parse(&text, Path::new("test.toml")).unwrap();
+        let daemon = smol::block_on(Daemon::start(config)).unwrap();
+        Self { daemon, _dir: dir }
+    }
+
+    pub fn is_cached(&self, content: &[u8]) -> bool {
+        self.daemon.context().cache.contains(&Sha256::of(content)).is_some()
+    }
+
+    /// What apt has got already is kept a moment later.
+    #[track_caller]
+    pub fn wait_until_cached(&self, content: &[u8]) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.is_cached(content) {
+            assert!(Instant::now() < deadline, "a file that was fetched is not kept");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.daemon.proxy_address()
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// Asks for the archive's indexes as `apt update` does, so that the proxy knows
+    /// the hashes of its packages.
+    pub fn learn(&self, mirror: &Mirror, archive: &Archive) {
+        let mut client = self.connect();
+        client.get(&mirror.url(&format!("{SUITE}/InRelease")), &[]).ok();
+        client.get(&mirror.url(&archive.packages_by_hash()), &[]).ok();
+    }
+}
