@@ -40,11 +40,11 @@ impl Download {
                 }
                 self.stats.pieces_late += 1;
             }
-            let mirror_is_free = self.mirror.is_usable(self.now)
+            let mirror_will_do = self.mirror.is_usable(self.now)
                 && self.stream().is_none_or(|stream| stream.end_piece - stream.piece <= SHORT_STREAM);
             let second = self.next_peer(Some(piece));
             if let Some(second) =
-                second.filter(|peer| !mirror_is_free || self.peers[*peer].piece_time.is_some())
+                second.filter(|peer| !mirror_will_do || self.peers[*peer].piece_time.is_some())
             {
                 self.ask(second, piece);
             }
