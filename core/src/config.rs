@@ -196,9 +196,7 @@ impl Config {
     /// Whether datagrams may go to `ip`: a family that we have, and a public address or one in
     /// [`local_networks`](Self::local_networks); never multicast, broadcast or unspecified.
     pub fn allows(&self, ip: &IpAddr) -> bool {
-        self.address_families.contains(ip)
-            && is_unicast(ip)
-            && (is_public(ip) || self.local_networks.iter().any(|network| network.contains(ip)))
+        allows(ip, self.address_families, &self.local_networks)
     }
 
     /// Whether rules that count per IP or per prefix apply to `ip`.
@@ -206,6 +204,13 @@ impl Config {
         !self.limits.counted_networks_lifted
             && !self.uncounted_networks.iter().any(|network| network.contains(ip))
     }
+}
+
+/// Whether anything may go to `ip`: see [`Config::allows`]. Claims name addresses too.
+pub(crate) fn allows(ip: &IpAddr, families: AddressFamilies, local_networks: &[IpNet]) -> bool {
+    families.contains(ip)
+        && is_unicast(ip)
+        && (is_public(ip) || local_networks.iter().any(|network| network.contains(ip)))
 }
 
 fn is_unicast(ip: &IpAddr) -> bool {

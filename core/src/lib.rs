@@ -84,7 +84,9 @@
 extern crate alloc;
 
 pub mod bencode;
+pub mod claim;
 pub mod config;
+pub mod download;
 pub mod id;
 pub mod krpc;
 mod limit;

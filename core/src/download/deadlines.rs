@@ -1,0 +1,51 @@
+//! What is due when.
+
+use super::mirror::Standing;
+use super::requests::By;
+use super::{Action, Download, Failure, Phase};
+use crate::time::Instant;
+
+impl Download {
+    /// When to call [`handle_timeout`](Download::handle_timeout), if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.phase != Phase::Fetching {
+            return None;
+        }
+        let lookup = (!self.lookup_ended).then(|| self.started + self.config.lookup_timeout);
+        let gathered = self.first_claim.map(|first| first + self.config.gather);
+        let streaming = self.requests.of(By::Mirror).next().is_some();
+        let alone = self.idle_since.filter(|_| !streaming).map(|since| since + self.config.mirror_delay);
+        let mirror = match self.mirror.standing {
+            Standing::UsableFrom(at) => Some(at),
+            Standing::Usable | Standing::Gone => None,
+        };
+        let late_after = self.late_after();
+        let late =
+            self.requests.iter().filter_map(|request| request.first_since.map(|since| since + late_after));
+        let failing = self.requests.iter().filter_map(|request| self.fails_at(request));
+        [lookup, gathered, alone, mirror]
+            .into_iter()
+            .flatten()
+            .chain(late)
+            .chain(failing)
+            // What was due has been done.
+            .filter(|&at| at > self.now)
+            .min()
+    }
+
+    /// Fails the requests of which nothing was heard for too long.
+    pub(super) fn expire(&mut self) {
+        loop {
+            let due = |request: &&super::Outstanding| self.fails_at(request).is_some_and(|at| at <= self.now);
+            let Some(id) = self.requests.iter().find(due).map(|request| request.id) else { return };
+            self.actions.push_back(Action::Cancel(id));
+            self.request_failed(id, Failure::Interrupted);
+        }
+    }
+
+    fn fails_at(&self, request: &super::Outstanding) -> Option<Instant> {
+        // A wait of nothing would fail requests before they are made.
+        let shortest = core::time::Duration::from_millis(1);
+        request.fails_at(self.config.stall.max(shortest), self.config.piece_timeout.max(shortest))
+    }
+}
