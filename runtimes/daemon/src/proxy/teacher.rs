@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use event_listener::Event;
@@ -19,7 +19,8 @@ use crate::cache::Verified;
 use crate::catalog::{IndexWanted, LearnError};
 use crate::fetch::{Fetch, Fetches, Obtained, State, Wanted};
 
-/// How long a client may wait for an index that is being learnt to name its file.
+/// How long clients wait for a lesson that may name their files, from its begin, and
+/// again from when its index is here and read.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Indexes fetched in the background at a time: clients come first.
 const BACKGROUND: usize = 2;
@@ -37,9 +38,17 @@ pub(super) struct Teacher {
 #[derive(Debug, Default)]
 struct Lessons {
     /// Lessons under way, by mirror.
-    by_mirror: HashMap<String, usize>,
+    by_mirror: HashMap<String, UnderWay>,
     /// Indexes being read.
     reading: HashSet<Sha256>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    /// How many; never none.
+    count: usize,
+    /// Clients wait no longer: a slow mirror is not to slow down what it has to pass.
+    waited_for_until: Instant,
 }
 
 impl Teacher {
@@ -79,8 +88,19 @@ impl Teacher {
     /// that mirror for unknown files wait a while.
     pub(super) fn begin(self: &Arc<Self>, url: &Upstream) -> Lesson {
         let mirror = url.authority();
-        *self.lessons().by_mirror.entry(mirror.clone()).or_default() += 1;
-        Lesson { teacher: Arc::clone(self), mirror }
+        let lesson = Lesson { teacher: Arc::clone(self), mirror };
+        let mut lessons = self.lessons();
+        let waited_for_until = Instant::now() + MAX_WAIT;
+        lessons
+            .by_mirror
+            .entry(lesson.mirror.clone())
+            .and_modify(|under_way| {
+                under_way.count += 1;
+                under_way.waited_for_until = waited_for_until;
+            })
+            .or_insert(UnderWay { count: 1, waited_for_until });
+        drop(lessons);
+        lesson
     }
 
     /// Whether a lesson about the mirror of `url` is under way.
@@ -88,9 +108,10 @@ impl Teacher {
         self.lessons().by_mirror.contains_key(&url.authority())
     }
 
-    /// Waits until no lesson about the mirror of `url` is under way, or for as long as a
-    /// client can wait.
+    /// Waits until no lesson about the mirror of `url` is under way, or for as long as
+    /// they are worth waiting for.
     pub(super) async fn settle(&self, url: &Upstream) {
+        let mirror = url.authority();
         let ended = async {
             loop {
                 let ended = self.ended.listen();
@@ -100,8 +121,9 @@ impl Teacher {
                 ended.await;
             }
         };
+        let until = self.lessons().by_mirror.get(&mirror).map(|lessons| lessons.waited_for_until);
         let enough = async {
-            smol::Timer::after(MAX_WAIT).await;
+            smol::Timer::at(until.unwrap_or_else(Instant::now)).await;
         };
         ended.or(enough).await;
     }
@@ -121,9 +143,9 @@ pub(super) struct Lesson {
 impl Drop for Lesson {
     fn drop(&mut self) {
         let mut lessons = self.teacher.lessons();
-        if let Some(count) = lessons.by_mirror.get_mut(&self.mirror) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(under_way) = lessons.by_mirror.get_mut(&self.mirror) {
+            under_way.count -= 1;
+            if under_way.count == 0 {
                 lessons.by_mirror.remove(&self.mirror);
             }
         }
@@ -167,8 +189,14 @@ impl Lesson {
 
     /// Reads an index into the catalog, unless that is being done already.
     async fn read(&self, verified: Verified, file: Arc<File>) {
-        if !self.teacher.lessons().reading.insert(verified.sha256()) {
-            return;
+        {
+            let mut lessons = self.teacher.lessons();
+            if !lessons.reading.insert(verified.sha256()) {
+                return;
+            }
+            if let Some(under_way) = lessons.by_mirror.get_mut(&self.mirror) {
+                under_way.waited_for_until = Instant::now() + MAX_WAIT;
+            }
         }
         let context = Arc::clone(&self.teacher.context);
         let learnt = smol::unblock(move || {

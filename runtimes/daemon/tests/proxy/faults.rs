@@ -16,6 +16,13 @@ struct Setup {
 impl Setup {
     /// A known package for which the mirror does as told.
     fn new(act: impl Fn(&Asked, &[u8]) -> Option<Act> + Send + Sync + 'static) -> Self {
+        Self::with(Proxy::start, act)
+    }
+
+    fn with(
+        start: impl Fn(&Mirror) -> Proxy,
+        act: impl Fn(&Asked, &[u8]) -> Option<Act> + Send + Sync + 'static,
+    ) -> Self {
         let content = content(9, LEN);
         let archive = Archive::of(&[("p.deb", &content)]);
         let package = content.clone();
@@ -26,7 +33,7 @@ impl Setup {
                     if asked.path == pool("p.deb") { act(asked, &package) } else { None }
                 },
             );
-        let proxy = Proxy::start(&mirror);
+        let proxy = start(&mirror);
         proxy.learn(&mirror, &archive);
         Self { content, mirror, proxy }
     }
@@ -189,4 +196,20 @@ fn a_file_is_finished_though_its_client_went_away() {
     setup.mirror.open_gate();
     setup.arrives_whole();
     assert_eq!(setup.requests().len(), 1);
+}
+
+#[test]
+fn a_mirror_that_falls_silent_is_asked_again() {
+    for silent_from in [0, 100_000] {
+        let impatient = |mirror: &Mirror| Proxy::impatient(mirror, 1);
+        let setup = Setup::with(impatient, move |asked, content| match (asked.nth, silent_from) {
+            (0, 0) => Some(Act::Hold(Box::new(Act::Serve(content.to_vec())))),
+            (0, from) => Some(Act::Stall(from, content.to_vec())),
+            _ => None,
+        });
+        setup.arrives_whole();
+        let requests = setup.requests();
+        assert_eq!(requests.len(), 2);
+        assert_eq!(requests[1].header("range").is_some(), silent_from > 0);
+    }
 }

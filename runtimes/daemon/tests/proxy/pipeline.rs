@@ -112,6 +112,25 @@ fn a_late_head_drips_so_that_apt_waits() {
 }
 
 #[test]
+fn a_promise_that_cannot_be_kept_is_cut() {
+    let archive = ten_packages();
+    let mirror = Mirror::of(&archive, |asked| {
+        (asked.path == pool("3")).then(|| Act::Hold(Box::new(Act::Status(404, vec![]))))
+    });
+    let proxy = Proxy::start(&mirror);
+    proxy.learn(&mirror, &archive);
+    let mut client = proxy.connect();
+    client.ask(&mirror.url(&pool("3")), &[]);
+    assert_eq!(client.line().unwrap(), "HTTP/1.1 200 OK");
+    mirror.open_gate();
+    while let Some(line) = client.line() {
+        assert!(!line.is_empty(), "the head ended and a body would follow");
+    }
+    // apt comes again, and now hears it at once.
+    assert_eq!(proxy.connect().get(&mirror.url(&pool("3")), &[]).status, 404);
+}
+
+#[test]
 fn a_stalled_body_drips_so_that_apt_waits() {
     let archive = ten_packages();
     let late = archive.files[&pool("3")].clone();

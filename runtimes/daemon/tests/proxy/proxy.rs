@@ -22,20 +22,33 @@ pub struct Proxy {
 impl Proxy {
     /// A daemon with the defaults, but for quick retries.
     pub fn start(mirror: &Mirror) -> Self {
-        Self::configured(&format!(
+        Self::impatient(mirror, 30)
+    }
+
+    /// As [`start`](Self::start), but a mirror may be silent for this long only.
+    pub fn impatient(mirror: &Mirror, silence_seconds: u32) -> Self {
+        let mirror_keys = format!(
+            "first_byte_timeout_seconds = {silence_seconds}\nidle_timeout_seconds = {silence_seconds}\n"
+        );
+        let proxy = format!(
             "[proxy]\nlisten = \"127.0.0.1:0\"\nallowed_upstreams = [\"{}\"]\n\
              drip_interval_seconds = 1",
             mirror.address
-        ))
+        );
+        Self::with_keys(&proxy, &mirror_keys)
     }
 
     /// A daemon with this `[proxy]` section.
     pub fn configured(proxy: &str) -> Self {
+        Self::with_keys(proxy, "")
+    }
+
+    fn with_keys(proxy: &str, mirror_keys: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
             "data_dir = {data:?}\n{proxy}\n\
              [peers]\nlisten = \"127.0.0.1:0\"\n\
-             [mirror]\nretries = 3\nretry_delay_ms = 10\napt_dir = {data:?}\n",
+             [mirror]\nretries = 3\nretry_delay_ms = 10\napt_dir = {data:?}\n{mirror_keys}",
             data = dir.path()
         );
         let config = Config::parse(&text, Path::new("test.toml")).unwrap();

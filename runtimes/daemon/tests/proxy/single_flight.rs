@@ -1,6 +1,7 @@
 //! Several clients that ask for one file cause one download.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::archive::{Archive, SUITE, content, pool};
 use super::mirror::{Act, Mirror};
@@ -31,8 +32,10 @@ fn all_ask(path: &'static str) -> (Vec<Vec<u8>>, Archive, Mirror) {
     mirror.wait_for(path, 1);
     let stats = &proxy.daemon.context().stats;
     let learning = if path.contains("/pool/") { 2 } else { 0 };
+    let deadline = Instant::now() + Duration::from_secs(20);
     while stats.apt.requests.value() < CLIENTS as u64 + learning {
-        thread::yield_now();
+        assert!(Instant::now() < deadline, "all have asked");
+        thread::sleep(Duration::from_millis(2));
     }
     mirror.open_gate();
     let got = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
