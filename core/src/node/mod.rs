@@ -255,7 +255,8 @@ impl Node {
 
     /// Stores `value` under `key` now, and again before others forget it, until
     /// [`unpublish`](Self::unpublish). Ends in [`Event::PutFinished`] after the first time; should
-    /// nobody have stored it, it is tried again at the next checkpoint.
+    /// nobody but us have stored it, it is tried again after
+    /// [`checkpoint_interval`](crate::config::Upkeep::checkpoint_interval).
     pub fn publish(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
         self.command(now)?;
         check_value(value)?;
@@ -462,9 +463,9 @@ impl Node {
         };
         match event {
             Event::JoinFinished { contacts, .. } => self.maintenance.joined(&mut self.parts, contacts),
-            Event::PutFinished { copies, .. } => {
-                put.into_iter().for_each(|item| self.publications.stored(&mut self.parts, item, copies));
-            }
+            Event::PutFinished { .. } => put.into_iter().for_each(|(item, copies_of_others)| {
+                self.publications.stored(&mut self.parts, item, copies_of_others);
+            }),
             _ => {}
         }
         self.schedule_operations();

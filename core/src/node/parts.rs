@@ -220,26 +220,22 @@ impl Parts {
         }
     }
 
-    /// `contact` queried us. Whether it is worth a ping, and who is to be pinged.
-    pub(super) fn was_queried_by(&mut self, contact: Contact) -> Option<Contact> {
+    /// `contact` queried us. Returns whether the table may have a place for it, so that it is
+    /// worth a ping.
+    pub(super) fn was_queried_by(&mut self, contact: Contact) -> bool {
         if !self.allows(&contact.addr) {
-            return None;
+            return false;
         }
         let (now, counted) = (self.now, self.counts(&contact.addr));
         if self.config.lookup.admission == Admission::Query {
             self.table(&contact.addr).assume(now, contact, counted);
             self.schedule_re_ping();
         }
-        match self.table(&contact.addr).room(now, &contact, counted) {
-            Room::Free => Some(contact),
-            Room::AfterPing(oldest) => Some(oldest),
-            Room::Known | Room::None => None,
-        }
+        matches!(self.table(&contact.addr).room(now, &contact, counted), Room::Free | Room::AfterPing(_))
     }
 
-    /// `contact` answered a query of ours.
+    /// `contact` answered a query of ours rightly.
     pub(super) fn contact_answered(&mut self, contact: Contact) {
-        self.proofs.prove(self.now, contact.addr);
         if !self.allows(&contact.addr) {
             return;
         }

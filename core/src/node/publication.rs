@@ -48,15 +48,16 @@ impl Publications {
         self.renewing.clone()
     }
 
-    /// A put of `item` is over, with so many copies.
-    pub(super) fn stored(&mut self, parts: &mut Parts, item: Item, copies: usize) {
+    /// A put of `item` is over; so many other nodes have stored it.
+    pub(super) fn stored(&mut self, parts: &mut Parts, item: Item, copies_of_others: usize) {
         if self.renewing.as_ref() == Some(&item) {
             self.renewing = None;
         }
         if self.due.contains_key(&item) {
             let upkeep = &parts.config.upkeep;
-            // Nobody took it: the network is away, and is tried again soon.
-            let after = if copies > 0 { upkeep.republish_after } else { upkeep.checkpoint_interval };
+            // Nobody took it: the network is away, or we have not joined it yet.
+            let after =
+                if copies_of_others > 0 { upkeep.republish_after } else { upkeep.checkpoint_interval };
             let due = parts.now + after;
             self.set_due(parts, item, due);
         }

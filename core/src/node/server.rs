@@ -99,25 +99,22 @@ impl Server {
     /// that takes is taken off what may go to it.
     fn greet(&mut self, parts: &mut Parts, asked: &mut Asked, id: Id, is_proved: bool) {
         let querier = Contact { id, addr: asked.from };
-        let worth_a_ping = parts.was_queried_by(querier);
-        if is_proved {
-            if let Some(contact) = worth_a_ping {
-                parts.ping(contact, false);
-            }
-            return;
-        }
-        let sent = parts.ping(querier, false).unwrap_or(0);
-        asked.budget = asked.budget.saturating_sub(sent);
-        if let Some(oldest) = worth_a_ping.filter(|contact| *contact != querier) {
-            parts.ping(oldest, true);
+        if parts.was_queried_by(querier) || !is_proved {
+            let sent = parts.ping(querier, false).unwrap_or(0);
+            asked.budget = asked.budget.saturating_sub(sent);
         }
     }
 
     fn get_value(&mut self, parts: &mut Parts, asked: Asked, key: Id, num: i64) {
         let fits = full_len(parts, &asked, &key, num) <= asked.budget;
         let pinged = parts.pinging.get(&asked.from).is_some();
+        let Asked { from, transaction_id, .. } = asked;
+        // Sent again, it is answered once.
+        let is_same = |other: &Waiting| other.from == from && other.transaction_id == transaction_id;
+        if !fits && self.waiting.iter().any(is_same) {
+            return;
+        }
         if !fits && pinged && self.waiting.len() < parts.config.limits.waiting_for_proof {
-            let Asked { from, transaction_id, .. } = asked;
             self.waiting.push_back(Waiting { from, transaction_id, key, num });
         } else {
             asked.answer_get_value(parts, &key, num);

@@ -89,8 +89,8 @@ impl Asker<'_> {
 pub(super) struct Over {
     /// Its final event, which a caller sees if a caller started it.
     pub(super) event: Event,
-    /// What it stored, if it was a put.
-    pub(super) put: Option<(Id, Bytes)>,
+    /// What it stored, if it was a put, and at how many others.
+    pub(super) put: Option<((Id, Bytes), usize)>,
 }
 
 /// What became of an operation.
@@ -153,7 +153,7 @@ impl Kind {
             Kind::Ping(ping) => ping.finish(asker.op, ending),
             Kind::Find(find) => find.finish(asker, ending),
             Kind::Get(get) => get.finish(asker.op, ending),
-            Kind::Put(put) => put.finish(asker.op, ending),
+            Kind::Put(put) => put.finish(asker, ending),
             Kind::Join(join) => join.finish(asker, ending),
         }
     }
@@ -265,7 +265,7 @@ impl Operations {
                     parts.emit(event.clone());
                 }
                 let put = match &operation.kind {
-                    Kind::Put(put) => Some(put.item()),
+                    Kind::Put(put) => Some((put.item(), put.copies_of_others(&parts.id))),
                     _ => None,
                 };
                 Some(Over { event, put })

@@ -5,7 +5,7 @@ use super::{Asker, Failure, Progress};
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, ErrorCode, Method, Response};
 use crate::lookup::ForeignToken;
-use crate::node::event::{Ending, Event, OpId};
+use crate::node::event::{Ending, Event};
 use crate::node::parts::{Family, Parts};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -19,9 +19,6 @@ pub(crate) struct Put {
     key: Id,
     value: Bytes,
     phase: Phase,
-    /// Whether we are among the closest, and so made one of the copies.
-    own_copy: bool,
-    copies: usize,
 }
 
 #[derive(Debug)]
@@ -30,7 +27,7 @@ enum Phase {
     Store(Vec<Target>),
 }
 
-/// One of the closest, in order of distance.
+/// One of the closest, in order of distance; we ourselves may be among them.
 #[derive(Debug)]
 struct Target {
     contact: Contact,
@@ -52,11 +49,16 @@ enum State {
 impl Put {
     pub(crate) fn start(parts: &mut Parts, key: Id, value: Bytes) -> Put {
         let search = Search::start(parts, Method::FindNode, key);
-        Put { key, value, phase: Phase::Search(search), own_copy: false, copies: 0 }
+        Put { key, value, phase: Phase::Search(search) }
     }
 
     pub(crate) fn item(&self) -> (Id, Bytes) {
         (self.key, self.value.clone())
+    }
+
+    /// How many nodes other than us have stored the value.
+    pub(super) fn copies_of_others(&self, own_id: &Id) -> usize {
+        self.stored().filter(|target| target.contact.id != *own_id).count()
     }
 
     pub(super) fn answered(
@@ -74,10 +76,7 @@ impl Put {
             return;
         };
         match (target.state, method) {
-            (State::Storing, Method::StoreValue) => {
-                target.state = State::Stored;
-                self.copies += 1;
-            }
+            (State::Storing, Method::StoreValue) => target.state = State::Stored,
             (State::RenewingToken, Method::FindNode) => {
                 target.token = response.token.and_then(|token| ForeignToken::try_from(token).ok());
                 target.state = State::Waiting;
@@ -119,15 +118,14 @@ impl Put {
             }
             Phase::Store(targets) => targets,
         };
-        let others = usize::from(asker.parts.config.store_copies) - usize::from(self.own_copy);
         for family in Family::ALL {
-            store_in(family, others, targets, asker, (self.key, &self.value));
+            store_in(family, targets, asker, (self.key, &self.value));
         }
         let busy = |target: &Target| matches!(target.state, State::Storing | State::RenewingToken);
         if targets.iter().any(busy) {
             Progress::Waiting
         } else {
-            Progress::Finished(self.finish(asker.op, Ending::Complete))
+            Progress::Finished(self.finish(asker, Ending::Complete))
         }
     }
 
@@ -144,45 +142,64 @@ impl Put {
             renewed: false,
         });
         let mut targets: Vec<Target> = targets.collect();
-        let among_closest = targets.iter().any(|target| target.contact.id == parts.id);
-        targets.retain(|target| target.contact.id != parts.id);
-        if among_closest {
-            let ourselves = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-            let stored = parts.store.store(parts.now, self.key, &self.value, ourselves, false);
-            self.own_copy = stored.is_ok();
-            self.copies += usize::from(self.own_copy);
+        let others_in = Family::ALL
+            .map(|family| targets.iter().any(|target| target.is_in(family) && target.contact.id != parts.id));
+        if others_in.contains(&true) {
+            // A network in which we know nobody has nobody to find our copy either.
+            targets.retain(|target| others_in[Family::of(&target.contact.addr) as usize]);
+        } else {
+            targets.truncate(1);
         }
         self.phase = Phase::Store(targets);
         true
     }
 
-    pub(super) fn finish(&self, op: OpId, ending: Ending) -> Event {
-        Event::PutFinished { op, ending, copies: self.copies }
+    pub(super) fn finish(&self, asker: &Asker<'_>, ending: Ending) -> Event {
+        let own_id = &asker.parts.id;
+        let own_copy = self.stored().any(|target| target.contact.id == *own_id);
+        let copies = self.copies_of_others(own_id) + usize::from(own_copy);
+        Event::PutFinished { op: asker.op, ending, copies }
+    }
+
+    fn stored(&self) -> impl Iterator<Item = &Target> {
+        let targets = match &self.phase {
+            Phase::Search(_) => &[][..],
+            Phase::Store(targets) => targets,
+        };
+        targets.iter().filter(|target| target.state == State::Stored)
+    }
+}
+
+impl Target {
+    fn is_in(&self, family: Family) -> bool {
+        Family::of(&self.contact.addr) == family
     }
 }
 
 /// Starts as many stores in one address family as are still wanted there.
-fn store_in(
-    family: Family,
-    copies: usize,
-    targets: &mut [Target],
-    asker: &mut Asker<'_>,
-    (key, value): (Id, &[u8]),
-) {
-    let in_family = |target: &&mut Target| Family::of(&target.contact.addr) == family;
+fn store_in(family: Family, targets: &mut [Target], asker: &mut Asker<'_>, (key, value): (Id, &[u8])) {
     let hopeful =
-        |target: &&mut Target| matches!(target.state, State::Storing | State::RenewingToken | State::Stored);
-    let under_way = targets.iter_mut().filter(in_family).filter(hopeful).count();
-    let mut wanted = copies.saturating_sub(under_way);
-    let waiting = |target: &&mut Target| target.state == State::Waiting;
-    for target in targets.iter_mut().filter(in_family).filter(waiting) {
+        |target: &&Target| matches!(target.state, State::Storing | State::RenewingToken | State::Stored);
+    let under_way = targets.iter().filter(|target| target.is_in(family)).filter(hopeful).count();
+    let mut wanted = usize::from(asker.parts.config.store_copies).saturating_sub(under_way);
+    for target in targets.iter_mut().filter(|target| target.is_in(family) && target.state == State::Waiting) {
         if wanted == 0 {
             return;
         }
-        // One without token stores nothing, which is no fault.
-        let call = target.token.as_deref().map(|token| Call::StoreValue { key, value, token });
-        let asked = call.is_some_and(|call| asker.ask(target.contact, call));
-        target.state = if asked { State::Storing } else { State::Failed };
-        wanted -= usize::from(asked);
+        target.state = if target.contact.id == asker.parts.id {
+            if store_here(asker.parts, key, value) { State::Stored } else { State::Failed }
+        } else {
+            // One without token stores nothing, which is no fault.
+            let call = target.token.as_deref().map(|token| Call::StoreValue { key, value, token });
+            let asked = call.is_some_and(|call| asker.ask(target.contact, call));
+            if asked { State::Storing } else { State::Failed }
+        };
+        wanted -= usize::from(target.state != State::Failed);
     }
+}
+
+/// We are among the closest: one of the copies is ours. Returns whether it was stored.
+fn store_here(parts: &mut Parts, key: Id, value: &[u8]) -> bool {
+    let ourselves = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    parts.store.store(parts.now, key, value, ourselves, false).is_ok()
 }
