@@ -1,1 +1,411 @@
-//! (stub)
+//! Many nodes in virtual time, from one seed.
+//!
+//! A [`Network`] is one more driver of the engine: it has a clock that jumps from one thing that
+//! happens to the next, and links that delay, lose, double and reorder. Two runs of the same script
+//! with the same seed are the same to the last bit, which [`Network::trace_digest`] shows. After
+//! every input to a node the laws of the engine are checked; the seed is printed when a check, or
+//! the test around it, fails.
+//!
+//! ```
+//! use khashmir::{Config, Id};
+//! use khashmir_sim::{Link, Network};
+//!
+//! let mut network = Network::new(1, Link::BAD);
+//! let nodes = network.grow(10, &Config::default());
+//! let key = Id(*b"twenty bytes of hash");
+//! let put = network.put(nodes[3], key, b"where to find it");
+//! network.run_until_finished(put);
+//! let get = network.get(nodes[7], key, 1);
+//! assert_eq!(network.run_until_finished(get).values, ["where to find it"]);
+//! ```
+
+mod link;
+mod schedule;
+mod watched;
+
+pub use link::Link;
+pub use watched::Outcome;
+
+use bytes::Bytes;
+use core::time::Duration;
+use khashmir::config::{AddressFamilies, Config};
+use khashmir::krpc::CompactAddress;
+use khashmir::node::CommandError;
+use khashmir::rng::{Purpose, Rng};
+use khashmir::{Id, Instant, Node, OpId};
+use schedule::{Occurrence, Schedule};
+use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use watched::Watched;
+
+/// Names a node of a [`Network`], up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeIndex(usize);
+
+/// Names an operation of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Whose it is.
+    pub node: NodeIndex,
+    /// Its name there, until the node crashes.
+    pub op: OpId,
+}
+
+/// A modelled network and the nodes in it.
+#[derive(Debug)]
+pub struct Network {
+    seed: u64,
+    now: Instant,
+    link: Link,
+    link_rng: Rng,
+    node_rng: Rng,
+    hosts: Vec<Host>,
+    by_addr: BTreeMap<SocketAddr, NodeIndex>,
+    schedule: Schedule,
+    trace: Sha1,
+    traffic: Traffic,
+}
+
+/// What a network has carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Datagrams that nodes sent.
+    pub sent: u64,
+    /// Datagrams that arrived at a node that was up, copies included.
+    pub delivered: u64,
+    /// Payload bytes of those.
+    pub delivered_bytes: u64,
+}
+
+/// Where a node lives.
+#[derive(Debug)]
+struct Host {
+    config: Config,
+    addrs: Vec<SocketAddr>,
+    /// None: it is down.
+    up: Option<Watched>,
+    /// The wake-up that counts; others in the schedule are void.
+    wake_at: Option<Instant>,
+    crashed_at: Instant,
+}
+
+/// The UDP port of every node.
+const PORT: u16 = 9978;
+
+impl Network {
+    /// An empty network at the origin of time.
+    pub fn new(seed: u64, link: Link) -> Network {
+        let stream = |purpose| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+            Rng::new(bytes, purpose)
+        };
+        Network {
+            seed,
+            now: Instant::ORIGIN,
+            link,
+            link_rng: stream(Purpose::Jitter),
+            node_rng: stream(Purpose::NodeId),
+            hosts: Vec::new(),
+            by_addr: BTreeMap::new(),
+            schedule: Schedule::default(),
+            trace: Sha1::new(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// A new node that knows nobody, at public addresses of its own, of the families that `config`
+    /// names: no two nodes share a /24 or a /48. There may be 65,536.
+    pub fn add_node(&mut self, config: Config) -> NodeIndex {
+        let index = NodeIndex(self.hosts.len());
+        let number = u16::try_from(self.hosts.len()).unwrap_or_else(|_| panic!("too many nodes"));
+        let [high, low] = number.to_be_bytes();
+        let ipv4: SocketAddr = (Ipv4Addr::new(60, high, low, 1), PORT).into();
+        let ipv6: SocketAddr = (Ipv6Addr::new(0x2a00, 1, number, 0, 0, 0, 0, 1), PORT).into();
+        let addrs = match config.address_families {
+            AddressFamilies::Ipv4 => vec![ipv4],
+            AddressFamilies::Ipv6 => vec![ipv6],
+            AddressFamilies::Both => vec![ipv4, ipv6],
+        };
+        self.by_addr.extend(addrs.iter().map(|addr| (*addr, index)));
+        let crashed_at = self.now;
+        self.hosts.push(Host { config, addrs, up: None, wake_at: None, crashed_at });
+        self.start(index, None);
+        index
+    }
+
+    /// Adds nodes one after the other, each joined through the first one of the network. On a bad
+    /// link a join may come to nothing; then this waits for the node's own next try.
+    ///
+    /// Panics if one finds nobody within an hour.
+    pub fn grow(&mut self, count: usize, config: &Config) -> Vec<NodeIndex> {
+        let nodes: Vec<NodeIndex> = (0..count).map(|_| self.add_node(config.clone())).collect();
+        for &node in nodes.iter().filter(|node| node.0 > 0) {
+            let through = self.hosts[0].addrs.clone();
+            let usable = through.iter().filter(|addr| self.hosts[node.0].config.allows(&addr.ip()));
+            let through: Vec<SocketAddr> = usable.copied().collect();
+            let join = self.join(node, &through);
+            self.run_until_finished(join);
+            let give_up_at = self.now + Duration::from_secs(3600);
+            while self.node(node).contacts().next().is_none() {
+                assert!(self.now < give_up_at, "{node:?} could not join");
+                self.run_for(Duration::from_secs(1));
+            }
+        }
+        nodes
+    }
+
+    /// The seed that all of this comes from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Changes how nodes are connected, for datagrams sent from now on.
+    pub fn set_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// All nodes, also those that are down.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..self.hosts.len()).map(NodeIndex)
+    }
+
+    /// All addresses of a node, IPv4 first.
+    pub fn addresses(&self, node: NodeIndex) -> &[SocketAddr] {
+        &self.hosts[node.0].addrs
+    }
+
+    /// A node that is up, to look at.
+    pub fn node(&self, node: NodeIndex) -> &Node {
+        self.watched(node).node()
+    }
+
+    /// How often the node told that its outside address is another now.
+    pub fn outside_changes(&self, node: NodeIndex) -> u64 {
+        self.watched(node).outside_changes()
+    }
+
+    /// What was carried until now.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// SHA-1 of every datagram that arrived until now: when, from whom, at whom, and its bytes.
+    pub fn trace_digest(&self) -> [u8; 20] {
+        self.trace.clone().finalize().into()
+    }
+
+    /// [`Node::join`].
+    pub fn join(&mut self, node: NodeIndex, bootstrap: &[SocketAddr]) -> Operation {
+        self.command(node, |n, now| n.join(now, bootstrap))
+    }
+
+    /// [`Node::ping`].
+    pub fn ping(&mut self, node: NodeIndex, addr: SocketAddr) -> Operation {
+        self.command(node, |n, now| n.ping(now, addr))
+    }
+
+    /// [`Node::find_node`].
+    pub fn find_node(&mut self, node: NodeIndex, target: Id) -> Operation {
+        self.command(node, |n, now| n.find_node(now, target))
+    }
+
+    /// [`Node::get`].
+    pub fn get(&mut self, node: NodeIndex, key: Id, wanted: usize) -> Operation {
+        self.command(node, |n, now| n.get(now, key, wanted))
+    }
+
+    /// [`Node::put`].
+    pub fn put(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> Operation {
+        self.command(node, |n, now| n.put(now, key, value))
+    }
+
+    /// [`Node::publish`].
+    pub fn publish(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> Operation {
+        self.command(node, |n, now| n.publish(now, key, value))
+    }
+
+    /// [`Node::unpublish`].
+    pub fn unpublish(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> bool {
+        let now = self.now;
+        let known = self.watched_mut(node).give(now, |n| n.unpublish(now, key, value));
+        self.settle(node);
+        known
+    }
+
+    /// [`Node::cancel`].
+    pub fn cancel(&mut self, operation: Operation) -> bool {
+        let (now, Operation { node, op }) = (self.now, operation);
+        let running = self.watched_mut(node).give(now, |n| n.cancel(now, op));
+        self.settle(node);
+        running
+    }
+
+    /// Hands a node a datagram from anywhere, as if it had just arrived.
+    pub fn deliver(&mut self, from: SocketAddr, to: NodeIndex, datagram: &[u8]) {
+        let addr = self.hosts[to.0].addrs.iter().find(|addr| addr.is_ipv4() == from.is_ipv4());
+        let Some(&addr) = addr else {
+            panic!("{to:?} cannot hear {from}");
+        };
+        self.arrive(from, addr, datagram);
+    }
+
+    /// Lets everything happen that happens by `until`, and sets the clock to that.
+    pub fn run_until(&mut self, until: Instant) {
+        while self.step(until) {}
+        self.now = self.now.max(until);
+        let up = self.hosts.iter().filter_map(|host| host.up.as_ref());
+        up.for_each(|watched| watched.check_deadlines(self.now));
+    }
+
+    /// Lets `duration` pass.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_until(self.now + duration);
+    }
+
+    /// Lets time pass until the operation is over, and says how it ended.
+    ///
+    /// Panics if it is over and told already.
+    pub fn run_until_finished(&mut self, operation: Operation) -> Outcome {
+        let Operation { node, op } = operation;
+        loop {
+            if let Some(outcome) = self.watched_mut(node).take_outcome(op) {
+                return outcome;
+            }
+            assert!(self.watched(node).is_running(op), "{operation:?} has been told already");
+            let end_of_time = Instant::from_micros(u64::MAX);
+            assert!(self.step(end_of_time), "law 3: {operation:?} waits for nothing");
+        }
+    }
+
+    /// What a restart of the node needs.
+    pub fn snapshot(&self, node: NodeIndex) -> Bytes {
+        self.node(node).snapshot()
+    }
+
+    /// The node is gone from one moment to the next, with all its operations.
+    pub fn crash(&mut self, node: NodeIndex) {
+        let host = &mut self.hosts[node.0];
+        assert!(host.up.take().is_some(), "{node:?} is down already");
+        host.wake_at = None;
+        host.crashed_at = self.now;
+    }
+
+    /// A node that is down starts again, at its addresses: with a snapshot as the same, without as
+    /// another.
+    ///
+    /// Panics if the snapshot is none.
+    pub fn restart(&mut self, node: NodeIndex, snapshot: Option<&[u8]>) {
+        assert!(self.hosts[node.0].up.is_none(), "{node:?} is up");
+        self.start(node, snapshot);
+    }
+
+    fn start(&mut self, node: NodeIndex, snapshot: Option<&[u8]>) {
+        let (now, seed) = (self.now, self.node_rng.bytes());
+        let host = &mut self.hosts[node.0];
+        let downtime = now.saturating_duration_since(host.crashed_at);
+        let started = match snapshot {
+            Some(snapshot) => Watched::restored(&host.config, snapshot, downtime, seed, now),
+            None => Watched::new(&host.config, seed, now),
+        };
+        host.up = Some(started.unwrap_or_else(|error| panic!("{node:?} does not start: {error}")));
+        self.settle(node);
+    }
+
+    fn command(
+        &mut self,
+        node: NodeIndex,
+        command: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError>,
+    ) -> Operation {
+        let now = self.now;
+        let taken = self.watched_mut(node).command(now, |n| command(n, now));
+        let op = taken.unwrap_or_else(|error| panic!("{node:?} refuses a command: {error}"));
+        self.settle(node);
+        Operation { node, op }
+    }
+
+    /// The next thing happens, if it does by `until`.
+    fn step(&mut self, until: Instant) -> bool {
+        let Some((at, what)) = self.schedule.take(until) else {
+            return false;
+        };
+        self.now = at;
+        match what {
+            Occurrence::Arrival { from, to, datagram } => self.arrive(from, to, &datagram),
+            Occurrence::Wake(node) if self.hosts[node.0].wake_at == Some(at) => {
+                self.hosts[node.0].wake_at = None;
+                self.watched_mut(node).give(at, |n| n.handle_timeout(at));
+                self.settle(node);
+            }
+            Occurrence::Wake(_) => {}
+        }
+        true
+    }
+
+    fn arrive(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
+        let now = self.now;
+        let Some(node) = self.by_addr.get(&to).copied() else {
+            return;
+        };
+        let Some(watched) = &mut self.hosts[node.0].up else {
+            return;
+        };
+        self.traffic.delivered += 1;
+        self.traffic.delivered_bytes += datagram.len() as u64;
+        self.trace.update(now.as_micros().to_le_bytes());
+        self.trace.update(CompactAddress(from).to_bytes());
+        self.trace.update(CompactAddress(to).to_bytes());
+        self.trace.update((datagram.len() as u64).to_le_bytes());
+        self.trace.update(datagram);
+        watched.give(now, |n| n.handle_datagram(now, from, datagram));
+        self.settle(node);
+    }
+
+    /// Polls a node until there is nothing left, as every driver does after every input.
+    fn settle(&mut self, node: NodeIndex) {
+        let Network { now, link, link_rng, hosts, schedule, traffic, .. } = self;
+        let host = &mut hosts[node.0];
+        let Some(watched) = &mut host.up else {
+            return;
+        };
+        while let Some((to, datagram)) = watched.poll_transmit() {
+            let from = host.addrs.iter().find(|addr| addr.is_ipv4() == to.is_ipv4());
+            let from = *from.unwrap_or_else(|| panic!("{node:?} has no address to reach {to} from"));
+            traffic.sent += 1;
+            for delay in link.delays(link_rng).into_iter().flatten() {
+                schedule.add(*now + delay, Occurrence::Arrival { from, to, datagram: datagram.clone() });
+            }
+        }
+        watched.poll_events(*now);
+        let wake_at = watched.node().poll_timeout();
+        if wake_at != host.wake_at {
+            host.wake_at = wake_at;
+            if let Some(at) = wake_at {
+                schedule.add(at, Occurrence::Wake(node));
+            }
+        }
+    }
+
+    fn watched(&self, node: NodeIndex) -> &Watched {
+        self.hosts[node.0].up.as_ref().unwrap_or_else(|| panic!("{node:?} is down"))
+    }
+
+    fn watched_mut(&mut self, node: NodeIndex) -> &mut Watched {
+        self.hosts[node.0].up.as_mut().unwrap_or_else(|| panic!("{node:?} is down"))
+    }
+}
+
+/// A failure without its seed could not be repeated.
+impl Drop for Network {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("simulated network: seed {}, at {} µs", self.seed, self.now.as_micros());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! One node under watch: whatever it is given, the laws of the engine are checked after it.
+
+use bytes::{Bytes, BytesMut};
+use core::time::Duration;
+use khashmir::config::{Config, ConfigError};
+use khashmir::node::CommandError;
+use khashmir::{Event, Instant, Node, OpId};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// An operation from its start to its final event.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) started: Instant,
+    pub(crate) values: Vec<Bytes>,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its final event.
+    pub event: Event,
+    /// The values that it found, in the order in which they came.
+    pub values: Vec<Bytes>,
+    /// From the command to the final event.
+    pub took: Duration,
+}
+
+/// A node that is up.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    node: Node,
+    config: Config,
+    running: BTreeMap<OpId, Running>,
+    finished: BTreeMap<OpId, Outcome>,
+    latest: Option<OpId>,
+    outside_changes: u64,
+}
+
+impl Watched {
+    pub(crate) fn new(config: &Config, seed: [u8; 32], now: Instant) -> Result<Watched, ConfigError> {
+        Ok(Watched::watch(Node::new(config.clone(), seed, now)?, config))
+    }
+
+    pub(crate) fn restored(
+        config: &Config,
+        snapshot: &[u8],
+        downtime: Duration,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Watched, ConfigError> {
+        Ok(Watched::watch(Node::restore(config.clone(), snapshot, downtime, seed, now)?, config))
+    }
+
+    fn watch(node: Node, config: &Config) -> Watched {
+        let config = config.clone();
+        Watched {
+            node,
+            config,
+            running: BTreeMap::new(),
+            finished: BTreeMap::new(),
+            latest: None,
+            outside_changes: 0,
+        }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Gives the node an input that starts no operation.
+    pub(crate) fn give<T>(&mut self, now: Instant, input: impl FnOnce(&mut Node) -> T) -> T {
+        let result = input(&mut self.node);
+        self.check(now);
+        result
+    }
+
+    /// Gives the node a command.
+    pub(crate) fn command(
+        &mut self,
+        now: Instant,
+        command: impl FnOnce(&mut Node) -> Result<OpId, CommandError>,
+    ) -> Result<OpId, CommandError> {
+        let op = command(&mut self.node)?;
+        assert!(self.latest.is_none_or(|latest| latest < op), "law 3: {op:?} was used before");
+        self.latest = Some(op);
+        self.running.insert(op, Running { started: now, values: Vec::new() });
+        self.check(now);
+        Ok(op)
+    }
+
+    /// The next datagram to send.
+    pub(crate) fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
+        let mut datagram = BytesMut::new();
+        let to = self.node.poll_transmit(&mut datagram)?;
+        let limits = &self.config.limits;
+        let max = if to.is_ipv4() { limits.datagram_ipv4 } else { limits.datagram_ipv6 };
+        assert!(datagram.len() <= usize::from(max), "a datagram of {} bytes to {to}", datagram.len());
+        assert!(self.config.allows(&to.ip()), "a datagram to {to}, which is not allowed");
+        Some((to, datagram.freeze()))
+    }
+
+    /// Takes all events in.
+    pub(crate) fn poll_events(&mut self, now: Instant) {
+        while let Some(event) = self.node.poll_event() {
+            if let Event::ValueFound { op, value } = event {
+                let Some(running) = self.running.get_mut(&op) else {
+                    panic!("law 3: a value for {op:?}, which is over or never was");
+                };
+                assert!(!running.values.contains(&value), "{op:?} found a value twice");
+                running.values.push(value);
+                continue;
+            }
+            let Some(op) = event.finished() else {
+                self.outside_changes += u64::from(matches!(event, Event::OutsideAddressChanged { .. }));
+                continue;
+            };
+            let Some(Running { started, values }) = self.running.remove(&op) else {
+                panic!("law 3: a final event for {op:?}, which is over or never was: {event:?}");
+            };
+            let took = now.saturating_duration_since(started);
+            self.finished.insert(op, Outcome { event, values, took });
+        }
+    }
+
+    /// How the operation ended, once.
+    pub(crate) fn take_outcome(&mut self, op: OpId) -> Option<Outcome> {
+        self.finished.remove(&op)
+    }
+
+    pub(crate) fn is_running(&self, op: OpId) -> bool {
+        self.running.contains_key(&op)
+    }
+
+    pub(crate) fn outside_changes(&self) -> u64 {
+        self.outside_changes
+    }
+
+    /// Law 3: nothing runs for longer than the two phases that the configuration gives it.
+    pub(crate) fn check_deadlines(&self, now: Instant) {
+        let bound = self.config.limits.lookup_duration * 2;
+        for (op, running) in &self.running {
+            let since = now.saturating_duration_since(running.started);
+            assert!(since <= bound, "law 3: {op:?} has been running for {since:?}");
+        }
+    }
+
+    fn check(&self, now: Instant) {
+        self.node.check_invariants();
+        let wake = self.node.poll_timeout();
+        assert!(wake.is_none_or(|at| at > now), "law 2: wants to wake at {wake:?}, at {now:?}");
+        self.check_deadlines(now);
+    }
+}
