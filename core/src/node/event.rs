@@ -66,8 +66,8 @@ pub enum Event {
         op: OpId,
         /// How it ended.
         ending: Ending,
-        /// Contacts in our tables. None: the network is empty, or nobody could be reached; if there
-        /// are bootstrap contacts, the node keeps trying.
+        /// Contacts that the search around our own id found. None: the network is empty, or nobody
+        /// could be reached; if there are bootstrap contacts, the node keeps trying.
         contacts: usize,
     },
     /// Others agree that this is our address. Its port differs from the socket's behind a NAT.

@@ -144,6 +144,7 @@ impl Node {
         let usable = snapshot.contacts.iter().filter(|contact| parts.allows(&contact.addr));
         let contacts: Vec<Contact> = usable.copied().take(parts.config.limits.pings).collect();
         if !contacts.is_empty() {
+            parts.tables.iter_mut().for_each(|table| table.restarted());
             self.start(Kind::Join(Join::back_through(contacts)), true);
         }
     }
@@ -166,11 +167,8 @@ impl Node {
                 self.handle_response(from, &transaction_id, response);
             }
             Ok(Message { transaction_id, body: Body::Error(code, _) }) => {
-                match self.parts.transactions.finish(&transaction_id, &from) {
-                    Some(transaction) => {
-                        self.request_failed(&transaction_id, &transaction, Failure::Error(code))
-                    }
-                    None => self.parts.stats.unsolicited += 1,
+                if let Some(transaction) = self.answered_request(&transaction_id, &from) {
+                    self.request_failed(&transaction_id, &transaction, Failure::Error(code));
                 }
             }
         }
@@ -396,8 +394,7 @@ impl Node {
         id: &TransactionId,
         response: Result<Response<'_>, MalformedResponse>,
     ) {
-        let Some(transaction) = self.parts.transactions.finish(id, &from) else {
-            self.parts.stats.unsolicited += 1;
+        let Some(transaction) = self.answered_request(id, &from) else {
             return;
         };
         let (to, method) = (transaction.to, transaction.method);
@@ -414,18 +411,26 @@ impl Node {
         if let Some(reported) = reported_address(&response) {
             self.parts.seen_at(from, reported);
         }
-        match transaction.purpose {
-            Purpose::Ping => {
-                self.parts.pinging.remove(&from);
-                self.server.proved(&mut self.parts, &from);
-            }
-            Purpose::Operation(op) => {
-                self.operations.settle(op, id);
-                let key = if to.id == Id::ZERO { &contact } else { &to };
-                let over = self.operations.answered(&mut self.parts, op, key, method, &response);
-                self.operation_over(over);
-            }
+        if let Purpose::Operation(op) = transaction.purpose {
+            self.operations.settle(op, id);
+            let over = self.operations.answered(&mut self.parts, op, &contact, method, &response);
+            self.operation_over(over);
         }
+    }
+
+    /// The request that an answer from `from` ends. Whatever the answer says, `from` has proved
+    /// that it receives what is sent to it.
+    fn answered_request(&mut self, id: &TransactionId, from: &SocketAddr) -> Option<Transaction<Purpose>> {
+        let Some(transaction) = self.parts.transactions.finish(id, from) else {
+            self.parts.stats.unsolicited += 1;
+            return None;
+        };
+        self.parts.proofs.prove(self.parts.now, *from);
+        if transaction.purpose == Purpose::Ping {
+            self.parts.pinging.remove(from);
+            self.server.proved(&mut self.parts, from);
+        }
+        Some(transaction)
     }
 
     fn request_failed(&mut self, id: &TransactionId, transaction: &Transaction<Purpose>, failure: Failure) {

@@ -27,13 +27,13 @@ pub(super) struct Bucket {
     /// Answered while the bucket was full: takes the place of the oldest if that fails. With
     /// whether it is counted.
     pub(super) candidate: Option<(Contact, bool)>,
-    /// When a lookup last had its target here.
-    pub(super) looked_up: Instant,
+    /// When a lookup last had its target here; `None`: not since the restart.
+    pub(super) looked_up: Option<Instant>,
 }
 
 impl Bucket {
     pub(super) fn new(now: Instant) -> Bucket {
-        Bucket { entries: ArrayVec::new(), candidate: None, looked_up: now }
+        Bucket { entries: ArrayVec::new(), candidate: None, looked_up: Some(now) }
     }
 
     /// Moves `contact`, which answered, to the end. Returns whether it is here.
@@ -42,9 +42,6 @@ impl Bucket {
             return false;
         };
         let entry = &mut self.entries[at];
-        if entry.failures > 0 {
-            entry.ping_at = None;
-        }
         entry.failures = 0;
         entry.heard = now;
         if at == 0 {
@@ -63,14 +60,13 @@ impl Bucket {
 
     /// Keeps the contacts that stay; the rest make a new bucket.
     pub(super) fn split_off(&mut self, stays: impl Fn(&Contact) -> bool) -> Bucket {
-        let mut split = Bucket::new(self.looked_up);
-        split.entries = self.entries.iter().filter(|entry| !stays(&entry.contact)).cloned().collect();
+        let leaves = |contact: &Contact| !stays(contact);
+        let split = Bucket {
+            entries: self.entries.iter().filter(|entry| leaves(&entry.contact)).cloned().collect(),
+            candidate: self.candidate.take_if(|(candidate, _)| leaves(candidate)),
+            looked_up: self.looked_up,
+        };
         self.entries.retain(|entry| stays(&entry.contact));
-        if let Some((candidate, _)) = self.candidate
-            && !stays(&candidate)
-        {
-            split.candidate = self.candidate.take();
-        }
         split
     }
 

@@ -112,7 +112,7 @@ impl RoutingTable {
         };
         entry.failures = entry.failures.saturating_add(1);
         if re_ping {
-            entry.ping_at = Some(now + upkeep.reping_after);
+            entry.ping_at.get_or_insert(now + upkeep.reping_after);
         }
         if entry.failures < upkeep.max_failures && !replaced {
             return false;
@@ -156,13 +156,19 @@ impl RoutingTable {
     /// A lookup for `target` starts: its bucket needs no refresh for a while.
     pub fn touch(&mut self, now: Instant, target: &Id) {
         let index = self.index(target);
-        self.buckets[index].looked_up = now;
+        self.buckets[index].looked_up = Some(now);
+    }
+
+    /// After a restart every bucket wants a refresh.
+    pub fn restarted(&mut self) {
+        self.buckets.iter_mut().for_each(|bucket| bucket.looked_up = None);
     }
 
     /// Random ids, one in the range of each bucket in which nothing was looked up for too long.
     pub fn refresh_targets<'a>(&'a self, now: Instant, rng: &'a mut Rng) -> impl Iterator<Item = Id> + 'a {
         let stale = move |bucket: &Bucket| {
-            now.saturating_duration_since(bucket.looked_up) >= self.upkeep.refresh_after
+            let recent = |at| now.saturating_duration_since(at) < self.upkeep.refresh_after;
+            !bucket.looked_up.is_some_and(recent)
         };
         let due = self.buckets.iter().enumerate().filter(move |(_, bucket)| stale(bucket));
         due.map(|(index, _)| self.random_id(index, rng))

@@ -85,7 +85,8 @@ impl Join {
     }
 
     pub(super) fn finish(&self, asker: &Asker<'_>, ending: Ending) -> Event {
-        let contacts = asker.parts.tables.iter().map(|table| table.len()).sum();
+        let found = self.search.as_ref().map(|search| search.closest_others(asker.parts));
+        let contacts = found.map_or(0, |found| found.len());
         Event::JoinFinished { op: asker.op, ending, contacts }
     }
 }
