@@ -119,12 +119,6 @@ impl Lookup {
     /// What to do next; call it until it says [`Step::Wait`] or [`Step::Done`].
     pub fn step(&mut self, policy: &LookupPolicy, limits: &Limits) -> Step {
         let window = self.window(policy.leap_frog, limits);
-        if policy.leap_frog
-            && let Some(overtaken) = self.overtaken(&window)
-        {
-            overtaken.state = State::Abandoned;
-            return Step::Abandon(overtaken.contact);
-        }
         let state = |at: &usize| self.candidates[*at].state;
         if policy.abort_early && window.is_full() && window.iter().all(|at| state(at) == State::Answered) {
             return Step::Done;
@@ -133,12 +127,18 @@ impl Lookup {
         let next = window.iter().copied().find(|at| state(at) == State::New);
         match next {
             Some(at) if self.queries < limits.lookup_queries => {
-                if outstanding >= usize::from(policy.parallelism) {
-                    return Step::Wait;
+                if outstanding < usize::from(policy.parallelism) {
+                    self.queries += 1;
+                    self.candidates[at].state = State::Queried;
+                    return Step::Query(self.candidates[at].contact);
                 }
-                self.queries += 1;
-                self.candidates[at].state = State::Queried;
-                Step::Query(self.candidates[at].contact)
+                match self.overtaken(&window).filter(|_| policy.leap_frog) {
+                    Some(overtaken) => {
+                        overtaken.state = State::Abandoned;
+                        Step::Abandon(overtaken.contact)
+                    }
+                    None => Step::Wait,
+                }
             }
             _ if outstanding == 0 => Step::Done,
             _ => Step::Wait,
@@ -188,12 +188,12 @@ impl Lookup {
         candidate.counted && window.iter().filter(neighbour).count() >= limits.closest_per_prefix
     }
 
-    /// A contact that was queried and is no longer among the K closest.
+    /// The farthest contact that was queried and is no longer among the K closest.
     fn overtaken(&mut self, window: &Window) -> Option<&mut Candidate> {
         let overtaken = |(at, candidate): &(usize, &mut Candidate)| {
             candidate.state == State::Queried && !window.contains(at)
         };
-        self.candidates.iter_mut().enumerate().find(overtaken).map(|(_, candidate)| candidate)
+        self.candidates.iter_mut().enumerate().rfind(overtaken).map(|(_, candidate)| candidate)
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
     fn abort_early_ends_with_the_last_of_the_k_closest() {
         for (policy, step) in [(LookupPolicy::LEAPFROG, Step::Wait), (LookupPolicy::ABORT_EARLY, Step::Done)]
         {
-            let policy = LookupPolicy { parallelism: 16, leap_frog: false, ..policy };
+            let policy = LookupPolicy { parallelism: 16, ..policy };
             let mut lookup = lookup(10..=17);
             queried(&mut lookup, &policy);
             (1..=8).for_each(|n| lookup.found(contact(n), true));
