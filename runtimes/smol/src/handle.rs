@@ -1,0 +1,237 @@
+//! The handle: what callers ask of the node.
+
+use crate::operation::{Operation, Values};
+use crate::task::{self, Command};
+use bytes::Bytes;
+use khashmir::node::{CommandError, Pong, Stats};
+use khashmir::{Config, Contact, Event, Id, Instant, Node, OpId};
+use khashmir_driver::{Clock, Error, Sockets, seed};
+use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::stream::Stream;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Commands that wait for the task. More senders wait in turn.
+const MAX_COMMANDS: usize = 64;
+
+/// Events that a reader of [`Dht::events`] may be behind before it loses the oldest.
+const MAX_EVENTS_BEHIND: usize = 64;
+
+/// A handle to a running node. Clones are handles to the same one.
+///
+/// Every method waits for room among the commands first. The node may refuse an operation
+/// ([`Error::Refused`]) while too many are running; after a shutdown all fail with
+/// [`Error::Stopped`].
+#[derive(Clone, Debug)]
+pub struct Dht {
+    commands: Sender<Command>,
+    /// Tells the task that a waiter has gone.
+    abandoned: Sender<()>,
+    id: Id,
+    local_addrs: Arc<[SocketAddr]>,
+}
+
+impl Dht {
+    /// Starts a new node, which knows nobody, on `sockets`. Their families are those of its
+    /// configuration, whatever that says.
+    ///
+    /// Fails if the configuration cannot work ([`khashmir::config::ConfigError`] inside), or the
+    /// system has no randomness or cannot watch the sockets.
+    pub fn start(sockets: Sockets, config: Config) -> io::Result<Dht> {
+        let config = Config { address_families: sockets.address_families(), ..config };
+        let (clock, seed) = (Clock::start(), seed()?);
+        Dht::run(sockets, clock, Node::new(config, seed, clock.now()).map_err(invalid)?)
+    }
+
+    /// Starts the node that made `snapshot`, after it was down for `downtime`; otherwise as
+    /// [`start`](Self::start).
+    pub fn restore(sockets: Sockets, config: Config, snapshot: &[u8], downtime: Duration) -> io::Result<Dht> {
+        let config = Config { address_families: sockets.address_families(), ..config };
+        let (clock, seed) = (Clock::start(), seed()?);
+        let node = Node::restore(config, snapshot, downtime, seed, clock.now()).map_err(invalid)?;
+        Dht::run(sockets, clock, node)
+    }
+
+    fn run(sockets: Sockets, clock: Clock, node: Node) -> io::Result<Dht> {
+        let local_addrs = sockets.local_addrs()?.into();
+        let id = node.id();
+        let (commands, taken) = bounded(MAX_COMMANDS);
+        let (abandoned, sweeps) = bounded(1);
+        smol::spawn(task::Task::new(node, clock, sockets, taken, sweeps)?.run()).detach();
+        Ok(Dht { commands, abandoned, id, local_addrs })
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Where its sockets are bound.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Enters the network ([`Node::join`]). Returns how many contacts the node then has; with none,
+    /// it keeps trying.
+    pub async fn join(&self, bootstrap: &[SocketAddr]) -> Result<usize, Error> {
+        let bootstrap = bootstrap.to_vec();
+        let start = move |node: &mut Node, now| node.join(now, &bootstrap);
+        self.finish(start, |event| match event {
+            Event::JoinFinished { contacts, .. } => Some(contacts),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Asks whether a node is at `addr` ([`Node::ping`]).
+    pub async fn ping(&self, addr: SocketAddr) -> Result<Pong, Error> {
+        let pinged = self.finish(
+            move |node, now| node.ping(now, addr),
+            |event| match event {
+                Event::PingFinished { result, .. } => Some(result),
+                _ => None,
+            },
+        );
+        Ok(pinged.await??)
+    }
+
+    /// Looks up who is closest to `target` ([`Node::find_node`]): up to 8 contacts of each address
+    /// family, closest first.
+    pub async fn find_node(&self, target: Id) -> Result<Vec<Contact>, Error> {
+        self.finish(
+            move |node, now| node.find_node(now, target),
+            |event| match event {
+                Event::FindNodeFinished { closest, .. } => Some(closest),
+                _ => None,
+            },
+        )
+        .await
+    }
+
+    /// Looks up the values under `key` ([`Node::get`]), up to `wanted` of them: a stream that gives
+    /// each as it arrives. Dropping it ends the search.
+    pub async fn get(&self, key: Id, wanted: usize) -> Result<Values, Error> {
+        // Not bounded here: the node itself finds no more than 1,536 values for one get.
+        let told = unbounded();
+        let started = self.begin(told, move |node, now| node.get(now, key, wanted));
+        Ok(Values::new(started.await?))
+    }
+
+    /// Stores `value` under `key` once ([`Node::put`]). Returns how many nodes confirmed it: with
+    /// none, it is stored nowhere.
+    pub async fn put(&self, key: Id, value: impl Into<Bytes>) -> Result<usize, Error> {
+        let value = value.into();
+        self.finish(move |node, now| node.put(now, key, &value), copies).await
+    }
+
+    /// Stores `value` under `key` and keeps it there until [`unpublish`](Self::unpublish)
+    /// ([`Node::publish`]). Returns how many nodes confirmed it the first time. Dropping the future
+    /// ends only the first store: the value stays published.
+    pub async fn publish(&self, key: Id, value: impl Into<Bytes>) -> Result<usize, Error> {
+        let value = value.into();
+        self.finish(move |node, now| node.publish(now, key, &value), copies).await
+    }
+
+    /// Lets a published value be forgotten. Returns whether it was published.
+    pub async fn unpublish(&self, key: Id, value: impl Into<Bytes>) -> Result<bool, Error> {
+        let value = value.into();
+        self.ask(move |node, now| node.unpublish(now, key, &value)).await
+    }
+
+    /// Counters and sizes.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        self.ask(|node, _| node.stats()).await
+    }
+
+    /// What [`restore`](Self::restore) needs.
+    pub async fn snapshot(&self) -> Result<Bytes, Error> {
+        self.ask(|node, _| node.snapshot()).await
+    }
+
+    /// All contacts in the routing tables.
+    pub async fn contacts(&self) -> Result<Vec<Contact>, Error> {
+        self.ask(|node, _| node.contacts().collect()).await
+    }
+
+    /// The address that others agree we have, in each family.
+    pub async fn outside_addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+        self.ask(|node, _| node.outside_addresses().collect()).await
+    }
+
+    /// What happens to the node from now on, beside operations: that its outside address changed,
+    /// and that a checkpoint passed, when a snapshot is best kept. Ends when the node stops. Who
+    /// falls more than 64 behind loses the oldest.
+    pub async fn events(&self) -> Result<impl Stream<Item = Event> + Send + Unpin + use<>, Error> {
+        let (subscriber, events) = bounded(MAX_EVENTS_BEHIND);
+        self.send(Command::Subscribe(subscriber)).await?;
+        Ok(Box::pin(events))
+    }
+
+    /// Stops the node; when this returns, its sockets are closed. What is under way, and whatever
+    /// any handle asks later, fails with [`Error::Stopped`].
+    pub async fn shutdown(&self) {
+        let (stopped, wait) = bounded::<()>(1);
+        if self.send(Command::Stop(stopped)).await.is_ok() {
+            // The task drops the sender when all else is closed.
+            let _closed = wait.recv().await;
+        }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).await.map_err(|_| Error::Stopped)
+    }
+
+    /// The answer to a question that the node answers at once.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Node, Instant) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = bounded(1);
+        let ask = move |node: &mut Node, now| {
+            // Who asked may have gone.
+            let _unheard = reply.try_send(question(node, now));
+        };
+        self.send(Command::Ask(Box::new(ask))).await?;
+        answer.recv().await.map_err(|_| Error::Stopped)
+    }
+
+    /// Starts an operation and waits for the event that `read` knows.
+    async fn finish<T>(
+        &self,
+        start: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError> + Send + 'static,
+        read: impl Fn(Event) -> Option<T>,
+    ) -> Result<T, Error> {
+        // The answer to the command, and the final event.
+        let mut operation = self.begin(bounded(2), start).await?;
+        loop {
+            if let Some(outcome) = read(operation.next().await?) {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Starts an operation, which tells through the channel what comes of it.
+    async fn begin(
+        &self,
+        (teller, told): (Sender<task::Told>, Receiver<task::Told>),
+        start: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError> + Send + 'static,
+    ) -> Result<Operation, Error> {
+        // Made before the command is sent, so that whoever gives up while it waits is noticed.
+        let operation = Operation::new(told, self.abandoned.clone());
+        self.send(Command::Start(Box::new(start), task::Teller(teller))).await?;
+        operation.taken().await
+    }
+}
+
+fn copies(event: Event) -> Option<usize> {
+    match event {
+        Event::PutFinished { copies, .. } => Some(copies),
+        _ => None,
+    }
+}
+
+fn invalid(error: khashmir::config::ConfigError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
