@@ -1,9 +1,9 @@
 //! What is done with one request of apt.
 //!
 //! A file whose hash an index told, or the URL itself tells, is content-addressed: it
-//! comes out of the cache or is fetched once ([`hashed`]). Release files change under
-//! their names and are revalidated at the mirror each time ([`document`]). Everything
-//! else passes through ([`pass`]). What goes by teaches the catalog ([`teacher`]).
+//! comes out of the cache or is fetched once (`hashed`). Release files change under
+//! their names and are revalidated at the mirror each time (`document`). Everything
+//! else passes through (`pass`). What goes by teaches the catalog (`teacher`).
 
 mod document;
 mod hashed;
