@@ -3,7 +3,7 @@
 use super::operation::{Find, Join, Kind, Put};
 use super::parts::Parts;
 use super::{Event, MAX_BOOTSTRAP, Node};
-use crate::id::Id;
+use crate::id::{Contact, Id};
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -17,6 +17,8 @@ const MAX_REFRESHES: usize = 16;
 pub(super) struct Maintenance {
     /// Who to join through when nobody is known.
     bootstrap: Vec<SocketAddr>,
+    /// Whom we knew before a restart: what a snapshot keeps while nobody else is known.
+    earlier: Vec<Contact>,
     /// How long to wait before the next try.
     rejoin_after: Duration,
 }
@@ -34,6 +36,19 @@ impl Maintenance {
                 self.bootstrap.push(*addr);
             }
         }
+    }
+
+    /// Remembers whom we knew before a restart. Some of them are ways in for as long as nobody is
+    /// known: a machine is often up before its network is.
+    pub(super) fn remember_earlier(&mut self, contacts: &[Contact]) {
+        self.earlier = contacts.to_vec();
+        let some: Vec<SocketAddr> = contacts.iter().map(|c| c.addr).take(MAX_BOOTSTRAP / 2).collect();
+        self.remember(&some);
+    }
+
+    /// Whom we knew before a restart.
+    pub(super) fn earlier(&self) -> &[Contact] {
+        &self.earlier
     }
 
     /// A join is over: tries again later, ever later, as long as nobody is known.

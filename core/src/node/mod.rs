@@ -134,17 +134,20 @@ impl Node {
 
     fn take_back(&mut self, snapshot: &Snapshot, downtime: Duration) {
         let parts = &mut self.parts;
+        self.publications.hold_for(parts, parts.config.upkeep.republish_spacing);
         for (key, value, source, age) in &snapshot.values {
-            parts.store.restore(parts.now, *key, value, *source, *age + downtime);
+            parts.store.restore(parts.now, *key, value, *source, age.saturating_add(downtime));
         }
         for (key, value, until) in snapshot.publications.iter().take(parts.config.limits.publications) {
-            let due = parts.now + until.saturating_sub(downtime);
+            let until = until.saturating_sub(downtime).min(parts.config.upkeep.republish_after);
+            let due = parts.now + until;
             self.publications.set_due(parts, (*key, value.clone()), due);
         }
         let usable = snapshot.contacts.iter().filter(|contact| parts.allows(&contact.addr));
         let contacts: Vec<Contact> = usable.copied().take(parts.config.limits.pings).collect();
         if !contacts.is_empty() {
             parts.tables.iter_mut().for_each(|table| table.restarted());
+            self.maintenance.remember_earlier(&contacts);
             self.start(Kind::Join(Join::back_through(contacts)), true);
         }
     }

@@ -6,6 +6,7 @@ use crate::time::Instant;
 use crate::timer::Timer;
 use alloc::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
+use core::time::Duration;
 
 /// A key and the value published under it.
 pub(super) type Item = (Id, Bytes);
@@ -22,6 +23,11 @@ pub(super) struct Publications {
 }
 
 impl Publications {
+    /// Renews nothing for a while: after a restart others have to be found first.
+    pub(super) fn hold_for(&mut self, parts: &Parts, duration: Duration) {
+        self.not_before = parts.now + duration;
+    }
+
     /// Sets when `item` is due; it is added if it is new.
     pub(super) fn set_due(&mut self, parts: &mut Parts, item: Item, due: Instant) {
         self.forget(&item);

@@ -38,7 +38,9 @@ impl Snapshot {
         let mut out = BytesMut::new();
         let mut encoder = Encoder::new(&mut out);
         encoder.begin_dictionary().bytes(b"contacts").begin_list();
-        for (contact, _) in parts.tables.iter().flat_map(|table| table.iter()) {
+        let known = node.contacts().next().is_some();
+        let earlier = node.maintenance.earlier().iter().copied().filter(|_| !known);
+        for contact in node.contacts().chain(earlier) {
             let address = CompactAddress(contact.addr).to_bytes();
             encoder.bytes(&[&contact.id.0[..], &address[..]].concat());
         }

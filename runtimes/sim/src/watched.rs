@@ -39,7 +39,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(config: &Config, seed: [u8; 32], now: Instant) -> Result<Watched, ConfigError> {
-        Ok(Watched::watch(Node::new(config.clone(), seed, now)?, config))
+        Ok(Watched::watch(Node::new(config.clone(), seed, now)?, config, now))
     }
 
     pub(crate) fn restored(
@@ -49,19 +49,22 @@ impl Watched {
         seed: [u8; 32],
         now: Instant,
     ) -> Result<Watched, ConfigError> {
-        Ok(Watched::watch(Node::restore(config.clone(), snapshot, downtime, seed, now)?, config))
+        let node = Node::restore(config.clone(), snapshot, downtime, seed, now)?;
+        Ok(Watched::watch(node, config, now))
     }
 
-    fn watch(node: Node, config: &Config) -> Watched {
+    fn watch(node: Node, config: &Config, now: Instant) -> Watched {
         let config = config.clone();
-        Watched {
+        let watched = Watched {
             node,
             config,
             running: BTreeMap::new(),
             finished: BTreeMap::new(),
             latest: None,
             outside_changes: 0,
-        }
+        };
+        watched.check(now);
+        watched
     }
 
     pub(crate) fn node(&self) -> &Node {
