@@ -109,6 +109,15 @@ impl Lookup {
         }
     }
 
+    /// The query that the last [`step`](Self::step) asked for cannot be sent now: it is as if it had
+    /// not been asked for.
+    pub fn postpone(&mut self, contact: &Contact) {
+        if let Some(candidate) = self.candidate(contact) {
+            candidate.state = State::New;
+            self.queries -= 1;
+        }
+    }
+
     /// A contact of the frontier did not answer, or not rightly.
     pub fn failed(&mut self, contact: &Contact) {
         if let Some(candidate) = self.candidate(contact) {

@@ -75,7 +75,7 @@ impl Node {
             }
         }
         parts.schedule_re_ping();
-        self.schedule_requests();
+        self.requests_changed();
     }
 
     pub(super) fn fire_checkpoint(&mut self) {

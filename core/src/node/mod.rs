@@ -175,7 +175,7 @@ impl Node {
                 }
             }
         }
-        self.schedule_requests();
+        self.requests_changed();
     }
 
     /// A datagram to `to` could not be delivered, as the driver has heard (ICMP): the requests
@@ -185,7 +185,7 @@ impl Node {
         while let Some((id, transaction)) = self.parts.transactions.take_unreachable(&to) {
             self.request_failed(&id, &transaction, Failure::TimedOut);
         }
-        self.schedule_requests();
+        self.requests_changed();
     }
 
     /// Time has passed: does what was due by `now`.
@@ -285,7 +285,7 @@ impl Node {
         let over = self.operations.cancel(&mut self.parts, op);
         let running = over.is_some();
         self.operation_over(over);
-        self.schedule_requests();
+        self.requests_changed();
         self.schedule_operations();
         running
     }
@@ -380,7 +380,7 @@ impl Node {
                 Due::Failed(transaction) => self.request_failed(&id, &transaction, Failure::TimedOut),
             }
         }
-        self.schedule_requests();
+        self.requests_changed();
     }
 
     fn fire_operations(&mut self) {
@@ -388,7 +388,7 @@ impl Node {
             self.operation_over(over);
         }
         self.schedule_operations();
-        self.schedule_requests();
+        self.requests_changed();
     }
 
     fn handle_response(
@@ -460,7 +460,7 @@ impl Node {
         let (op, over) = self.operations.start(&mut self.parts, kind, is_upkeep);
         self.operation_over(over);
         self.schedule_operations();
-        self.schedule_requests();
+        self.requests_changed();
         op
     }
 
@@ -479,7 +479,13 @@ impl Node {
         self.schedule_operations();
     }
 
-    fn schedule_requests(&mut self) {
+    /// Requests have begun or ended: operations for which there was no room go on if there is now.
+    fn requests_changed(&mut self) {
+        let mut resumed = None;
+        while let Some((op, over)) = self.operations.resume_next(&mut self.parts, resumed) {
+            self.operation_over(over);
+            resumed = Some(op);
+        }
         self.parts.timers.set(Timer::Request, self.parts.transactions.next_deadline());
     }
 

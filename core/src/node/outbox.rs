@@ -26,7 +26,7 @@ impl Outbox {
         max_len: usize,
         write: impl FnOnce(&mut BytesMut),
     ) -> Option<usize> {
-        if self.heads.len() >= self.capacity {
+        if self.is_full() {
             return None;
         }
         self.scratch.clear();
@@ -54,6 +54,10 @@ impl Outbox {
     /// Whether more than half of the room is taken: what is least useful should wait.
     pub(super) fn is_busy(&self) -> bool {
         self.heads.len() > self.capacity / 2
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.heads.len() >= self.capacity
     }
 
     pub(super) fn len(&self) -> usize {

@@ -135,6 +135,11 @@ impl Parts {
         usize::from(if addr.is_ipv4() { limits.datagram_ipv4 } else { limits.datagram_ipv6 })
     }
 
+    /// Whether one more query can be sent now.
+    pub(super) fn has_room(&self) -> bool {
+        self.transactions.free() > 0 && !self.outbox.is_full()
+    }
+
     /// Sends a query that is sent again until it is answered or fails. `None`: it could not be sent.
     pub(super) fn query(&mut self, purpose: Purpose, to: Contact, call: Call<'_>) -> Option<TransactionId> {
         if self.transactions.free() == 0 {

@@ -102,6 +102,9 @@ impl Get {
             Phase::Fetch(fetch) => {
                 let answers = usize::from(asker.parts.config.get_answers);
                 while let Some(holder) = fetch.next(answers) {
+                    if !asker.has_room() {
+                        return Progress::Waiting;
+                    }
                     let call = Call::GetValue { key: self.key, num: 0 };
                     holder.state = if asker.ask(holder.contact, call) { State::Asked } else { State::Done };
                 }

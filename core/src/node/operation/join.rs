@@ -67,6 +67,8 @@ impl Join {
 
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         while self.asked < PARALLELISM
+            && !self.waiting.is_empty()
+            && asker.has_room()
             && let Some(contact) = self.waiting.pop()
         {
             self.asked += usize::from(asker.ask(contact, self.call));

@@ -19,9 +19,10 @@ use super::parts::{Parts, Purpose};
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, ErrorCode, Method, Response, TransactionId};
 use crate::time::Instant;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::ops::Bound::{Excluded, Unbounded};
 
 /// Why a request of an operation came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     running: BTreeMap<OpId, Operation>,
+    /// Those that have something to ask for which there was no room.
+    starved: BTreeSet<OpId>,
     begun: u64,
     upkeep: usize,
 }
@@ -66,10 +69,19 @@ pub(super) struct Asker<'a> {
     op: OpId,
     started: Instant,
     outstanding: &'a mut Vec<(Contact, TransactionId)>,
+    is_starved: bool,
 }
 
 impl Asker<'_> {
-    /// Sends a query. Returns whether it could be sent.
+    /// Whether a query can be sent now. If not, the operation goes on when one can.
+    pub(super) fn has_room(&mut self) -> bool {
+        let has_room = self.parts.has_room();
+        self.is_starved |= !has_room;
+        has_room
+    }
+
+    /// Sends a query. Returns whether it could be sent; where there was room for it, another try is
+    /// no use.
     pub(super) fn ask(&mut self, to: Contact, call: Call<'_>) -> bool {
         let id = self.parts.query(Purpose::Operation(self.op), to, call);
         self.outstanding.extend(id.map(|id| (to, id)));
@@ -220,6 +232,17 @@ impl Operations {
         self.settle_progress(parts, op, Progress::Finished(event))
     }
 
+    /// The next operation after `after` that waited for room, now that there is some: goes on with it.
+    pub(super) fn resume_next(
+        &mut self,
+        parts: &mut Parts,
+        after: Option<OpId>,
+    ) -> Option<(OpId, Option<Over>)> {
+        let later = (after.map_or(Unbounded, Excluded), Unbounded);
+        let op = *self.starved.range(later).next().filter(|_| parts.has_room())?;
+        Some((op, self.advance(parts, op)))
+    }
+
     /// When the next operation runs out of time.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.running.values().map(|operation| operation.deadline).min()
@@ -257,6 +280,7 @@ impl Operations {
             }
             Progress::Finished(event) => {
                 let operation = self.running.remove(&op)?;
+                self.starved.remove(&op);
                 self.upkeep -= usize::from(operation.is_upkeep);
                 for (_, id) in &operation.outstanding {
                     parts.transactions.stop_resending(id);
@@ -280,6 +304,13 @@ impl Operations {
         act: impl FnOnce(&mut Kind, &mut Asker<'_>) -> T,
     ) -> Option<T> {
         let Operation { kind, outstanding, started, .. } = self.running.get_mut(&op)?;
-        Some(act(kind, &mut Asker { parts, op, started: *started, outstanding }))
+        let mut asker = Asker { parts, op, started: *started, outstanding, is_starved: false };
+        let result = act(kind, &mut asker);
+        if asker.is_starved {
+            self.starved.insert(op);
+        } else {
+            self.starved.remove(&op);
+        }
+        Some(result)
     }
 }

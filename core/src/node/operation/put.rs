@@ -122,7 +122,7 @@ impl Put {
             store_in(family, targets, asker, (self.key, &self.value));
         }
         let busy = |target: &Target| matches!(target.state, State::Storing | State::RenewingToken);
-        if targets.iter().any(busy) {
+        if asker.is_starved || targets.iter().any(busy) {
             Progress::Waiting
         } else {
             Progress::Finished(self.finish(asker, Ending::Complete))
@@ -183,7 +183,7 @@ fn store_in(family: Family, targets: &mut [Target], asker: &mut Asker<'_>, (key,
     let under_way = targets.iter().filter(|target| target.is_in(family)).filter(hopeful).count();
     let mut wanted = usize::from(asker.parts.config.store_copies).saturating_sub(under_way);
     for target in targets.iter_mut().filter(|target| target.is_in(family) && target.state == State::Waiting) {
-        if wanted == 0 {
+        if wanted == 0 || !asker.has_room() {
             return;
         }
         target.state = if target.contact.id == asker.parts.id {

@@ -60,6 +60,11 @@ impl Search {
         for lookup in &mut self.lookups {
             loop {
                 match lookup.step(&policy, &limits) {
+                    Step::Query(contact) if !asker.has_room() => {
+                        lookup.postpone(&contact);
+                        done = false;
+                        break;
+                    }
                     Step::Query(contact) => {
                         let target = *lookup.target();
                         let call = match self.method {
