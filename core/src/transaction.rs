@@ -63,6 +63,7 @@ pub enum Due<P> {
 pub struct Transactions<P> {
     by_id: KeyedMap<TransactionId, Transaction<P>>,
     deadlines: BTreeSet<Deadline>,
+    by_addr: BTreeSet<(SocketAddr, TransactionId)>,
     begun: u64,
     capacity: usize,
 }
@@ -70,7 +71,13 @@ pub struct Transactions<P> {
 impl<P> Transactions<P> {
     /// None yet, `capacity` at most.
     pub fn new(capacity: usize, key: HashKey) -> Transactions<P> {
-        Transactions { by_id: KeyedMap::new(key), deadlines: BTreeSet::new(), begun: 0, capacity }
+        Transactions {
+            by_id: KeyedMap::new(key),
+            deadlines: BTreeSet::new(),
+            by_addr: BTreeSet::new(),
+            begun: 0,
+            capacity,
+        }
     }
 
     /// How many more there may be.
@@ -100,15 +107,14 @@ impl<P> Transactions<P> {
         self.begun += 1;
         transaction.deadline.0 = transaction.next_deadline();
         self.deadlines.insert(transaction.deadline);
+        self.by_addr.insert((to.addr, id));
         self.by_id.insert(id, transaction);
     }
 
     /// Ends the request that `id` from exactly this address answers.
     pub fn finish(&mut self, id: &TransactionId, from: &SocketAddr) -> Option<Transaction<P>> {
         self.by_id.get(id).filter(|transaction| transaction.to.addr == *from)?;
-        let transaction = self.by_id.remove(id)?;
-        self.deadlines.remove(&transaction.deadline);
-        Some(transaction)
+        self.remove(id)
     }
 
     /// The request is not sent again; a late answer still counts until it fails.
@@ -129,12 +135,12 @@ impl<P> Transactions<P> {
     /// What is due by now, one at a time.
     pub fn take_due(&mut self, now: Instant) -> Option<(TransactionId, Due<P>)> {
         let deadline = *self.deadlines.first().filter(|(at, ..)| *at <= now)?;
-        self.deadlines.remove(&deadline);
         let id = deadline.2;
         let transaction = self.by_id.get_mut(&id)?;
         if transaction.fails_at() <= now {
-            return self.by_id.remove(&id).map(|transaction| (id, Due::Failed(transaction)));
+            return self.remove(&id).map(|transaction| (id, Due::Failed(transaction)));
         }
+        self.deadlines.remove(&deadline);
         // After a jump of the clock, transmissions that were missed are not made up for.
         while transaction.resend_at().is_some_and(|at| at <= now) {
             transaction.transmissions += 1;
@@ -146,10 +152,16 @@ impl<P> Transactions<P> {
 
     /// Forgets a request to `addr` which cannot be reached, and returns it; call until `None`.
     pub fn take_unreachable(&mut self, addr: &SocketAddr) -> Option<(TransactionId, Transaction<P>)> {
-        let to = |id: &TransactionId| self.by_id.get(id).is_some_and(|t| t.to.addr == *addr);
-        let deadline = *self.deadlines.iter().find(|(_, _, id)| to(id))?;
-        self.deadlines.remove(&deadline);
-        self.by_id.remove(&deadline.2).map(|transaction| (deadline.2, transaction))
+        let from_first = (*addr, TransactionId([0; TransactionId::LEN]));
+        let (_, id) = *self.by_addr.range(from_first..).next().filter(|(to, _)| to == addr)?;
+        self.remove(&id).map(|transaction| (id, transaction))
+    }
+
+    fn remove(&mut self, id: &TransactionId) -> Option<Transaction<P>> {
+        let transaction = self.by_id.remove(id)?;
+        self.deadlines.remove(&transaction.deadline);
+        self.by_addr.remove(&(transaction.to.addr, *id));
+        Some(transaction)
     }
 }
 
@@ -220,6 +232,28 @@ mod tests {
         assert!(all.finish(&ID, &addr(1)).is_some());
         assert!(all.finish(&ID, &addr(1)).is_none());
         assert_eq!(all.next_deadline(), None);
+    }
+
+    #[test]
+    fn all_requests_to_an_unreachable_address_fail_and_no_others() {
+        let mut all = one();
+        let to = |port| Contact { id: Id([1; 20]), addr: addr(port) };
+        for (n, port) in [(1, 1), (0, 0), (2, 1), (9, 2)] {
+            let request = Request {
+                id: TransactionId([n; 20]),
+                to: to(port),
+                method: Method::Ping,
+                datagram: Bytes::new(),
+                schedule: Retransmission::KHASHMIR_2008,
+                purpose: (),
+            };
+            all.begin(Instant::ORIGIN, request);
+        }
+        for n in [1, 2, 7] {
+            assert_eq!(all.take_unreachable(&addr(1)).map(|(id, _)| id), Some(TransactionId([n; 20])));
+        }
+        assert!(all.take_unreachable(&addr(1)).is_none());
+        assert_eq!(all.len(), 2);
     }
 
     #[test]
