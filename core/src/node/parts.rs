@@ -71,7 +71,7 @@ pub(super) struct Parts {
     pub(super) tables: [RoutingTable; 2],
     pub(super) transactions: Transactions<Purpose>,
     /// Addresses with a ping of [`Purpose::Ping`] outstanding.
-    pub(super) pinging: KeyedMap<SocketAddr, ()>,
+    pub(super) pinging: KeyedMap<SocketAddr, TransactionId>,
     pub(super) tokens: Tokens,
     pub(super) store: Store,
     pub(super) proofs: Proofs,
@@ -162,9 +162,19 @@ impl Parts {
             self.stats.requests_refused += 1;
             return None;
         }
-        let (_, len) = self.send_query(Purpose::Ping, to, Call::Ping, resends)?;
-        self.pinging.insert(to.addr, ());
+        let (id, len) = self.send_query(Purpose::Ping, to, Call::Ping, resends)?;
+        self.pinging.insert(to.addr, id);
         Some(len)
+    }
+
+    /// Forgets the ping `id` to `addr`. Returns whether it was outstanding.
+    pub(super) fn give_up_ping(&mut self, id: &TransactionId, addr: &SocketAddr) -> bool {
+        let given_up = self.transactions.finish(id, addr).is_some();
+        if given_up {
+            self.pinging.remove(addr);
+            self.stats.requests_failed += 1;
+        }
+        given_up
     }
 
     fn send_query(

@@ -18,10 +18,13 @@ use core::net::SocketAddr;
 /// Values that one response can possibly hold: the tokens of a datagram bound it.
 const MAX_VALUES: usize = 512;
 
-/// `get_value` queries of strangers, kept until they prove their address.
+/// What is kept of strangers until they prove their address.
 #[derive(Debug, Default)]
 pub(super) struct Server {
+    /// `get_value` queries whose answer does not fit the budget.
     waiting: VecDeque<Waiting>,
+    /// The latest verification pings, oldest first, answered or not.
+    verifications: VecDeque<(TransactionId, SocketAddr)>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,11 @@ impl Server {
             parts.stats.queries_over_budget += 1;
             return;
         }
+        if let Ok(Query { call: Call::StoreValue { key, token, .. }, .. }) = query
+            && parts.tokens.accepts(token, &from.ip(), &key)
+        {
+            parts.proofs.prove(parts.now, from);
+        }
         let amplification = usize::from(parts.config.limits.amplification);
         let is_proved = amplification == 0 || parts.proofs.is_proved(parts.now, &from);
         let budget = if is_proved { usize::MAX } else { amplification * len };
@@ -65,13 +73,12 @@ impl Server {
             Ok(query) => query,
             Err(code) => return asked.refuse(parts, code),
         };
-        if let Call::StoreValue { key, token, .. } = query.call
-            && parts.tokens.accepts(token, &from.ip(), &key)
-        {
-            parts.proofs.prove(parts.now, from);
-            asked.budget = usize::MAX;
+        let worth_a_ping = parts.was_queried_by(Contact { id: query.id, addr: from });
+        if !is_proved {
+            asked.budget = asked.budget.saturating_sub(self.verify(parts, from));
+        } else if worth_a_ping {
+            self.verify(parts, from);
         }
-        self.greet(parts, &mut asked, query.id, is_proved);
         match query.call {
             Call::Ping => asked.answer_ping(parts),
             Call::Join => asked.answer_join(parts),
@@ -84,9 +91,15 @@ impl Server {
 
     /// Somebody answered our ping: what waited for that is answered in full.
     pub(super) fn proved(&mut self, parts: &mut Parts, from: &SocketAddr) {
-        for waiting in self.take_waiting(from) {
-            let asked = Asked { from: *from, transaction_id: waiting.transaction_id, budget: usize::MAX };
-            asked.answer_get_value(parts, &waiting.key, waiting.num);
+        for _ in 0..self.waiting.len() {
+            match self.waiting.pop_front() {
+                Some(Waiting { from: other, transaction_id, key, num }) if other == *from => {
+                    let asked = Asked { from: other, transaction_id, budget: usize::MAX };
+                    asked.answer_get_value(parts, &key, num);
+                }
+                Some(other) => self.waiting.push_back(other),
+                None => return,
+            }
         }
     }
 
@@ -95,18 +108,30 @@ impl Server {
         self.waiting.retain(|waiting| waiting.from != *from);
     }
 
-    /// Pings a stranger: to prove its address, or because there is room for it in the table. What
-    /// that takes is taken off what may go to it.
-    fn greet(&mut self, parts: &mut Parts, asked: &mut Asked, id: Id, is_proved: bool) {
-        let querier = Contact { id, addr: asked.from };
-        if parts.was_queried_by(querier) || !is_proved {
-            let sent = parts.ping(querier, false).unwrap_or(0);
-            asked.budget = asked.budget.saturating_sub(sent);
+    /// Pings a stranger: to prove its address, or because there is room for it in the table.
+    /// Returns the bytes that this takes, none while a ping is under way.
+    ///
+    /// The id that its query names is not believed: the answer says who is there.
+    fn verify(&mut self, parts: &mut Parts, addr: SocketAddr) -> usize {
+        let Some(len) = parts.ping(Contact { id: Id::ZERO, addr }, false) else {
+            return 0;
+        };
+        self.verifications.extend(parts.pinging.get(&addr).map(|id| (*id, addr)));
+        // Whoever has not answered for longest is least likely to. Without this, a few forged
+        // queries a second would keep everybody else from being pinged.
+        let half = (parts.config.limits.pings / 2).max(1);
+        while self.verifications.len() > half
+            && let Some((id, addr)) = self.verifications.pop_front()
+        {
+            if parts.give_up_ping(&id, &addr) {
+                self.unproved(&addr);
+            }
         }
+        len
     }
 
     fn get_value(&mut self, parts: &mut Parts, asked: Asked, key: Id, num: i64) {
-        let fits = full_len(parts, &asked, &key, num) <= asked.budget;
+        let fits = full_len(parts, &asked.from, &key) <= asked.budget;
         let pinged = parts.pinging.get(&asked.from).is_some();
         let Asked { from, transaction_id, .. } = asked;
         // Sent again, it is answered once.
@@ -124,18 +149,6 @@ impl Server {
     /// How many queries wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-
-    fn take_waiting(&mut self, from: &SocketAddr) -> ArrayVec<Waiting, 64> {
-        let mut taken = ArrayVec::new();
-        for _ in 0..self.waiting.len() {
-            match self.waiting.pop_front() {
-                Some(waiting) if waiting.from == *from && !taken.is_full() => taken.push(waiting),
-                Some(waiting) => self.waiting.push_back(waiting),
-                None => {}
-            }
-        }
-        taken
     }
 }
 
@@ -308,13 +321,9 @@ impl Asked {
     }
 }
 
-/// Bytes of the answer to a `get_value` if it is not cut to a budget.
-fn full_len(parts: &Parts, asked: &Asked, key: &Id, num: i64) -> usize {
-    let held = parts.store.count(parts.now, key);
-    let wanted = usize::try_from(num).ok().filter(|num| (1..held).contains(num)).unwrap_or(held);
+/// Bytes of the answer to a `get_value` for all values of `key`, if it is not cut to a budget.
+fn full_len(parts: &Parts, to: &SocketAddr, key: &Id) -> usize {
     let all: usize = parts.store.values(parts.now, key).map(|value| value_len(value.len())).sum();
-    // A choice among values of different lengths is taken to be of average ones.
-    let share = (all * wanted).checked_div(held).unwrap_or(0);
-    let full = EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0) + share;
-    full.min(parts.max_datagram(&asked.from))
+    let full = EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0) + all;
+    full.min(parts.max_datagram(to))
 }
