@@ -127,9 +127,10 @@ impl Lookup {
 
     /// What to do next; call it until it says [`Step::Wait`] or [`Step::Done`].
     pub fn step(&mut self, policy: &LookupPolicy, limits: &Limits) -> Step {
-        let window = self.window(policy.leap_frog, limits);
+        let live = self.select(limits, |candidate| candidate.state != State::Failed);
+        let window = if policy.leap_frog { live.clone() } else { self.select(limits, |_| true) };
         let state = |at: &usize| self.candidates[*at].state;
-        if policy.abort_early && window.is_full() && window.iter().all(|at| state(at) == State::Answered) {
+        if policy.abort_early && live.is_full() && live.iter().all(|at| state(at) == State::Answered) {
             return Step::Done;
         }
         let outstanding = self.candidates.iter().filter(|c| c.state == State::Queried).count();
@@ -167,11 +168,6 @@ impl Lookup {
 
     fn candidate(&mut self, contact: &Contact) -> Option<&mut Candidate> {
         self.candidates.iter_mut().find(|candidate| candidate.contact == *contact)
-    }
-
-    /// The K closest: of all found, or of those that have not failed.
-    fn window(&self, without_failed: bool, limits: &Limits) -> Window {
-        self.select(limits, |candidate| !without_failed || candidate.state != State::Failed)
     }
 
     /// The K closest that `qualify`, with a bound on how many share a prefix.
@@ -273,6 +269,19 @@ mod tests {
             (1..=8).for_each(|n| lookup.answered(&contact(n), 0, None));
             assert_eq!(lookup.step(&policy, &Limits::DEFAULT), step);
         }
+    }
+
+    #[test]
+    fn abort_early_looks_past_failed_contacts_even_where_they_bound_the_search() {
+        let policy = LookupPolicy { parallelism: 16, leap_frog: false, ..LookupPolicy::ABORT_EARLY };
+        let mut lookup = lookup(10..=18);
+        queried(&mut lookup, &policy);
+        lookup.found(contact(1), true);
+        assert_eq!(queried(&mut lookup, &policy), [1]);
+        (10..=17).for_each(|n| lookup.answered(&contact(n), 0, None));
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Wait);
+        lookup.failed(&contact(1));
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
     }
 
     #[test]
