@@ -105,7 +105,7 @@ pub struct Upkeep {
     pub republish_after: Duration,
     /// Between two renewals, so that many of them do not come at once. 3 s.
     pub republish_spacing: Duration,
-    /// A join that found nobody is tried again, doubling up to `republish_after`. 20 s.
+    /// A join that found nobody is tried again, doubling up to `checkpoint_interval`. 20 s.
     pub rejoin_after: Duration,
 }
 

@@ -15,6 +15,10 @@ impl Instant {
     /// The driver's origin.
     pub const ORIGIN: Instant = Instant(0);
 
+    /// The latest that a node takes for the present, some 292,000 years after the origin: what is
+    /// due later than that still lies ahead.
+    pub const LATEST: Instant = Instant(u64::MAX / 2);
+
     /// The instant that lies `micros` microseconds after the origin.
     pub const fn from_micros(micros: u64) -> Instant {
         Instant(micros)

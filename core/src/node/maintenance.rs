@@ -59,7 +59,8 @@ impl Maintenance {
             return;
         }
         parts.timers.set(Timer::Rejoin, Some(parts.now + self.rejoin_after));
-        self.rejoin_after = self.rejoin_after.saturating_mul(2).min(parts.config.upkeep.republish_after);
+        // Not ever more seldom: whoever's network comes back wants its peers back soon.
+        self.rejoin_after = self.rejoin_after.saturating_mul(2).min(parts.config.upkeep.checkpoint_interval);
     }
 }
 

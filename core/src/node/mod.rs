@@ -138,7 +138,8 @@ impl Node {
         for (key, value, source, age) in &snapshot.values {
             parts.store.restore(parts.now, *key, value, *source, age.saturating_add(downtime));
         }
-        for (key, value, until) in snapshot.publications.iter().take(parts.config.limits.publications) {
+        let publishable = snapshot.publications.iter().filter(|(_, value, _)| check_value(value).is_ok());
+        for (key, value, until) in publishable.take(parts.config.limits.publications) {
             let until = until.saturating_sub(downtime).min(parts.config.upkeep.republish_after);
             let due = parts.now + until;
             self.publications.set_due(parts, (*key, value.clone()), due);
@@ -360,7 +361,7 @@ impl Node {
 
     /// Takes the time and fires what is due, in order.
     fn advance(&mut self, now: Instant) {
-        self.parts.now = self.parts.now.max(now);
+        self.parts.now = self.parts.now.max(now.min(Instant::LATEST));
         while let Some(timer) = self.parts.timers.take_due(self.parts.now) {
             match timer {
                 Timer::Request => self.fire_requests(),

@@ -85,6 +85,7 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(config: Config, id: Id, seed: [u8; 32], now: Instant) -> Parts {
+        let now = now.min(Instant::LATEST);
         let mut hash_keys = Rng::new(seed, Stream::HashKey);
         let mut key = || HashKey::new(&mut hash_keys);
         let mut token = Rng::new(seed, Stream::TokenSecret);
@@ -277,7 +278,9 @@ impl Parts {
 
     /// `voter`, whom we asked, says that we are at `reported`.
     pub(super) fn seen_at(&mut self, voter: SocketAddr, reported: SocketAddr) {
-        if reported.port() == 0 || !self.config.allows(&reported.ip()) {
+        // Who was reached over one network cannot have seen us in the other.
+        let seen = reported.is_ipv4() == voter.is_ipv4();
+        if !seen || reported.port() == 0 || !self.config.allows(&reported.ip()) {
             return;
         }
         let ip = voter.ip();
