@@ -136,7 +136,9 @@ fn an_empty_file_is_a_file() {
         assert_eq!(client.get(&mirror.url(&pool("empty")), &[]).ok(), b"");
         assert_eq!(client.get(&mirror.url(&pool("other")), &[]).ok(), b"x");
     }
-    assert_eq!(mirror.asked(&pool("empty")).len(), 1);
+    // Its index has said all about it: nobody need be asked.
+    assert!(mirror.asked(&pool("empty")).len() <= 1);
+    assert_eq!(mirror.asked(&pool("other")).len(), 1);
 }
 
 #[test]
