@@ -18,6 +18,7 @@ use khashmir_apt::Sha256;
 use crate::database::cached_file::{self, CachedRow};
 use crate::database::{Database, DatabaseError, Durability, milliseconds};
 
+pub use crate::database::cached_file::Announceable;
 pub use file::{CachedFile, Committed, Partial};
 pub use hasher::{Hasher, Verified};
 
@@ -83,12 +84,17 @@ impl Cache {
     /// Opens the file with this hash, if it is cached, and notes that it was
     /// used.
     pub fn open_file(&self, sha256: &Sha256) -> Option<CachedFile> {
+        self.open_unused(sha256).inspect(|_| self.touch(*sha256))
+    }
+
+    /// Opens the file with this hash, if it is cached, for a purpose of our
+    /// own that does not count as its use.
+    pub fn open_unused(&self, sha256: &Sha256) -> Option<CachedFile> {
         let row = self.row(sha256)?;
         let opened = File::open(self.path_of(sha256))
             .and_then(|file| Ok((file.metadata()?.len() == row.len).then_some(file)));
         match opened {
             Ok(Some(file)) => {
-                self.touch(*sha256);
                 let verified = Verified::of_cached(*sha256, row.len);
                 Some(CachedFile { file, verified, from_index: row.from_index })
             }
@@ -147,6 +153,11 @@ impl Cache {
     /// Bytes in all cached files.
     pub fn total_bytes(&self) -> u64 {
         self.total_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The files that peers may have, those used last first, and no more than `at_most`.
+    pub fn announceable(&self, at_most: usize) -> Result<Vec<Announceable>, DatabaseError> {
+        self.database.read(|connection| cached_file::announceable(connection, at_most))
     }
 
     /// Keeps the SHA-1s of a cached file's pieces, and the SHA-1 of those.

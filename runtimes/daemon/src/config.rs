@@ -96,6 +96,9 @@ pub struct PeersConfig {
     /// Peers' connections at a time; further ones are refused.
     #[serde(deserialize_with = "in_range::<1, 4096, _>")]
     pub max_connections: u64,
+    /// Those from one address, except in `uncounted_networks` under `[dht]`.
+    #[serde(deserialize_with = "in_range::<1, 4096, _>")]
+    pub max_connections_per_address: u64,
     /// The address that claims name, where the one that other nodes report
     /// is wrong (a forwarded port, say). Unset: as reported.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value::some_address")]
@@ -108,6 +111,7 @@ impl Default for PeersConfig {
             listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9978)),
             upload_limit_bytes_per_second: 0,
             max_connections: 128,
+            max_connections_per_address: 16,
             advertise: None,
         }
     }

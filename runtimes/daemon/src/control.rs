@@ -17,6 +17,7 @@ use smol::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufR
 use smol::net::unix::{UnixListener, UnixStream};
 
 use crate::Context;
+use crate::dht::Dht;
 use crate::startup::StartError;
 use crate::stats::Stats;
 
@@ -89,7 +90,7 @@ impl Control {
     }
 
     /// Answers, one client after the other, until dropped.
-    pub(crate) async fn serve(self, context: Arc<Context>, identity: Arc<Identity>) {
+    pub(crate) async fn serve(self, context: Arc<Context>, identity: Arc<Identity>, dht: Dht) {
         let Self { listener, started } = self;
         let listener = match UnixListener::try_from(listener) {
             Ok(listener) => listener,
@@ -102,7 +103,7 @@ impl Control {
                     smol::Timer::after(PATIENCE).await;
                     Err(io::ErrorKind::TimedOut.into())
                 };
-                answer(stream, &context, &identity, started).or(timeout).await
+                answer(stream, &context, &identity, &dht, started).or(timeout).await
             };
             if let Err(error) = served.await {
                 tracing::debug!(%error, "a control connection failed");
@@ -117,10 +118,12 @@ async fn answer(
     mut stream: UnixStream,
     context: &Context,
     identity: &Identity,
+    dht: &Dht,
     started: Instant,
 ) -> io::Result<()> {
     let mut request = String::new();
     BufReader::new((&mut stream).take(MAX_REQUEST_BYTES)).read_line(&mut request).await?;
+    dht.report(&context.stats.dht).await;
     let document = match request.trim_end() {
         "status" => serde_json::to_vec(&Status {
             version: env!("CARGO_PKG_VERSION"),

@@ -1,5 +1,5 @@
 //! Small things on disk, in SQLite: what the cache holds, what the catalog
-//! learnt, documents, publications, the node's snapshot.
+//! learnt, documents, the node's snapshot.
 //!
 //! One file in WAL mode, one connection that writes and one that reads, so
 //! that a look-up does not wait for an index being learnt. All calls block;
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use document::{Document, MAX_DOCUMENT_BYTES};
 pub use error::DatabaseError;
-pub use node::{MAX_PUBLICATIONS, Publication};
+pub use node::NodeSnapshot;
 
 pub(crate) mod cached_file;
 mod document;
@@ -157,7 +157,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(&dir.path().join("khashmir.db")).unwrap();
         let failed: Result<(), _> = database.write(Durability::Synced, |transaction| {
-            transaction.execute("INSERT INTO saved VALUES ('node', x'00')", [])?;
+            transaction.execute("INSERT INTO saved VALUES ('node', x'00', 0)", [])?;
             Err(rusqlite::Error::InvalidQuery)
         });
         assert!(failed.is_err());

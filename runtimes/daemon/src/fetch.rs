@@ -16,8 +16,9 @@ use khashmir_apt::Sha256;
 use khashmir_apt::url::Upstream;
 
 use crate::Context;
-use crate::cache::{CachedFile, Verified};
+use crate::cache::CachedFile;
 use crate::catalog::Expected;
+use crate::exchange::Exchange;
 use crate::upstream::{Client, Fault};
 
 pub use file::{Fetch, MAX_LEN, Origin, Progress, State};
@@ -68,14 +69,16 @@ pub enum Obtained {
 pub struct Fetches {
     context: Arc<Context>,
     client: Arc<Client>,
+    exchange: Exchange,
     running: Mutex<HashMap<Sha256, Arc<Fetch>>>,
 }
 
 impl Fetches {
-    /// No fetches yet; mirrors will be asked through `client`.
+    /// No fetches yet; mirrors will be asked through `client`, and peers by way of
+    /// `exchange`.
     #[must_use]
-    pub fn new(context: Arc<Context>, client: Arc<Client>) -> Self {
-        Self { context, client, running: Mutex::default() }
+    pub fn new(context: Arc<Context>, client: Arc<Client>, exchange: Exchange) -> Self {
+        Self { context, client, exchange, running: Mutex::default() }
     }
 
     /// The file from the cache, or the fetch of it that runs, or a new one.
@@ -125,17 +128,6 @@ impl Fetches {
         smol::unblock(move || context.cache.contains(&sha256)).await
     }
 
-    /// Brings all bytes into `fetch`. Whom they are asked from is decided here and
-    /// nowhere else.
-    async fn download(&self, fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
-        mirror.fill(fetch, 0..MAX_LEN).await?;
-        match fetch.digest().await {
-            Ok(Some(verified)) => Ok(verified),
-            Ok(None) => Err(Fault::Local("bytes are missing at the end of a fetch".into()).into()),
-            Err(error) => Err(Fault::Local(format!("cannot read what was fetched: {error}")).into()),
-        }
-    }
-
     fn running(&self) -> MutexGuard<'_, HashMap<Sha256, Arc<Fetch>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,15 +154,16 @@ impl Running {
         let _in_progress = counters.in_progress.enter();
         let url = wanted.url.to_string();
         let mirror = Mirror::new(Arc::clone(&self.fetches.client), wanted.url);
-        match self.fetches.download(&fetch, &mirror).await {
+        match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
             Ok(verified) => match fetch.finish(verified) {
                 Some(partial) => {
                     counters.completed.increment();
                     // What an older index listed was listed, too.
                     let (context, from_index) = (Arc::clone(context), wanted.from_index);
                     let kept = smol::unblock(move || context.cache.commit(partial, verified, from_index));
-                    if let Err(error) = kept.await {
-                        tracing::error!(url, %error, "a file cannot be kept in the cache");
+                    match kept.await {
+                        Ok(_) => self.fetches.exchange.file_was_kept(),
+                        Err(error) => tracing::error!(url, %error, "a file cannot be kept in the cache"),
                     }
                 }
                 None => {
@@ -187,10 +180,13 @@ impl Running {
                 counters.failed.increment();
                 fetch.reject(*rejection);
             }
-            Err(MirrorError::Fault(fault)) => {
+            Err(error) => {
                 counters.failed.increment();
-                tracing::warn!(url, %fault, "a file cannot be fetched");
-                fetch.fail(fault);
+                tracing::warn!(url, %error, "a file cannot be fetched");
+                fetch.fail(match error {
+                    MirrorError::Fault(fault) => fault,
+                    other => Fault::transient(other.to_string()),
+                });
             }
         }
     }

@@ -10,7 +10,14 @@
 //! | [`catalog`] | knows which hash a file must have: Release files, then the indexes they list |
 //! | [`cache`] | holds files under their hash |
 //! | [`fetch`] | downloads what is not there, once for all who ask |
+//! | [`exchange`] | gets a file's bytes from peers, and from the mirror what they lack |
 //! | [`upstream`] | asks mirrors, which [`sources`] says may be asked |
+//!
+//! | other machines | |
+//! |---|---|
+//! | [`dht`] | the node in the hash table, in which peers find each other |
+//! | [`peer`] | serves files to peers, and asks them for theirs |
+//! | [`publisher`] | announces what peers may have |
 //!
 //! | beside it | |
 //! |---|---|
@@ -29,9 +36,13 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod database;
+pub mod dht;
+pub mod exchange;
 pub mod fetch;
 pub mod listener;
+pub mod peer;
 pub mod proxy;
+pub mod publisher;
 pub mod sources;
 pub mod startup;
 pub mod stats;

@@ -19,6 +19,7 @@ use khashmir_apt::http::{Method, RequestHead};
 use khashmir_apt::url::{Scheme, Target, Upstream};
 
 use crate::Context;
+use crate::exchange::Exchange;
 use crate::fetch::{Expectation, Fetches, Wanted};
 use crate::listener::{Answer, Message};
 use crate::upstream::Client;
@@ -47,11 +48,11 @@ enum Kind {
 }
 
 impl Proxy {
-    /// A proxy over what `context` keeps.
+    /// A proxy over what `context` keeps and what `exchange` finds.
     #[must_use]
-    pub fn new(context: Arc<Context>) -> Arc<Self> {
+    pub fn new(context: Arc<Context>, exchange: Exchange) -> Arc<Self> {
         let client = Arc::new(Client::new(Arc::clone(&context)));
-        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client)));
+        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
         Arc::new(Self {
             documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
             teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),

@@ -8,15 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use smol::Task;
+use smol::net::TcpListener;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::control::{Control, Identity};
 use crate::database::Database;
+use crate::dht::Dht;
+use crate::exchange::Exchange;
+use crate::publisher::Publisher;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
-use crate::{Context, listener};
+use crate::{Context, listener, peer};
 
 pub use error::{Service, StartError};
 
@@ -32,11 +36,10 @@ use lock::Lock;
 #[derive(Debug)]
 pub struct Daemon {
     // Dropped first, so that nothing answers while the rest goes away.
-    _listener: Task<()>,
-    _control: Task<()>,
+    tasks: Vec<Task<()>>,
+    dht: Dht,
     context: Arc<Context>,
     identity: Arc<Identity>,
-    _peers: PeerSockets,
     _lock: Lock,
 }
 
@@ -46,16 +49,20 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let opened = smol::unblock(move || open(config)).await?;
         let Opened { context, identity, proxy, peers, control, lock } = opened;
-        let proxy = smol::net::TcpListener::try_from(proxy).map_err(StartError::Runtime)?;
-        let control = control.serve(Arc::clone(&context), Arc::clone(&identity));
-        Ok(Self {
-            _listener: smol::spawn(listener::serve(Arc::clone(&context), proxy)),
-            _control: smol::spawn(control),
-            context,
-            identity,
-            _peers: peers,
-            _lock: lock,
-        })
+        let proxy = TcpListener::try_from(proxy).map_err(StartError::Runtime)?;
+        let PeerSockets { tcp, udp } = peers;
+        let tcp = TcpListener::try_from(tcp).map_err(StartError::Runtime)?;
+        let dht = Dht::start(&context, udp, identity.peers.port()).await.map_err(StartError::Runtime)?;
+        let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
+        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher);
+        let tasks = vec![
+            smol::spawn(listener::serve(Arc::clone(&context), exchange, proxy)),
+            smol::spawn(peer::serve(Arc::clone(&context), tcp)),
+            smol::spawn(control.serve(Arc::clone(&context), Arc::clone(&identity), dht.clone())),
+            smol::spawn(publishing),
+            smol::spawn(dht.clone().run(Arc::clone(&context))),
+        ];
+        Ok(Self { tasks, dht, context, identity, _lock: lock })
     }
 
     /// Where apt reaches the proxy: the real port if the configuration says 0.
@@ -81,9 +88,11 @@ impl Daemon {
     /// Stops listening, cuts what is under way (apt resumes it), and writes
     /// down what is to be kept.
     pub async fn stop(self) {
-        let Self { _listener: listener, _control: control, context, _lock: lock, .. } = self;
-        listener.cancel().await;
-        control.cancel().await;
+        let Self { tasks, dht, context, _lock: lock, .. } = self;
+        for task in tasks {
+            task.cancel().await;
+        }
+        dht.stop(&context).await;
         smol::unblock(move || {
             if let Err(error) = context.cache.flush() {
                 tracing::warn!(%error, "cannot note which cached files were used");

@@ -64,6 +64,12 @@ pub struct DownloadStats {
     pub pieces_good: Counter,
     /// Pieces from peers that did not.
     pub pieces_bad: Counter,
+    /// Pieces for which a second source was asked because the first was late.
+    pub pieces_late: Counter,
+    /// Files whose pieces all matched, or had no piece hashes, and whose own hash was wrong.
+    pub files_bad: Counter,
+    /// Bytes that came and were of no use.
+    pub bytes_wasted: Counter,
 }
 
 /// What other machines fetched from this one.
@@ -108,6 +114,38 @@ pub struct DhtStats {
     pub values: Gauge,
     /// Files that this daemon announces.
     pub publications: Gauge,
+    /// Datagrams handled since the node was started.
+    pub datagrams_received: Gauge,
+    /// Datagrams sent.
+    pub datagrams_sent: Gauge,
+    /// Datagrams dropped as malformed.
+    pub malformed: Gauge,
+    /// Answers to no request of ours.
+    pub unsolicited: Gauge,
+    /// Requests sent, retransmissions not counted.
+    pub requests_sent: Gauge,
+    /// Requests sent again.
+    pub retransmissions: Gauge,
+    /// Requests that failed.
+    pub requests_failed: Gauge,
+    /// Requests not sent because too many were outstanding.
+    pub requests_refused: Gauge,
+    /// Queries of others answered.
+    pub queries_answered: Gauge,
+    /// Queries of others answered with an error.
+    pub errors_sent: Gauge,
+    /// Queries of others met with silence because there were too many.
+    pub queries_over_budget: Gauge,
+    /// Answers cut to the budget of an unproved address.
+    pub answers_cut: Gauge,
+    /// Values of others refused for a bound or a share.
+    pub stores_refused: Gauge,
+    /// Contacts in responses that were not used.
+    pub contacts_ignored: Gauge,
+    /// Datagrams that found no room to wait in.
+    pub outbox_overflows: Gauge,
+    /// Events that found no room to wait in.
+    pub events_dropped: Gauge,
 }
 
 /// A number that only grows.

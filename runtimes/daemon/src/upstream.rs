@@ -5,9 +5,9 @@
 //! limited per host; every address is checked before it is dialled, at every hop
 //! of a redirect.
 
-mod connect;
+pub(crate) mod connect;
 mod fault;
-mod pool;
+pub(crate) mod pool;
 mod redirect;
 mod response;
 
@@ -28,8 +28,8 @@ pub use response::{Body, Rejection, Response};
 
 use pool::{Lease, Pool};
 
-/// What names this program to mirrors.
-const USER_AGENT: &str = concat!("khashmir/", env!("CARGO_PKG_VERSION"));
+/// What names this program to mirrors and peers.
+pub(crate) const USER_AGENT: &str = concat!("khashmir/", env!("CARGO_PKG_VERSION"));
 
 /// How many redirects are followed for one request.
 const MAX_REDIRECTS: usize = 5;
@@ -121,16 +121,17 @@ impl Client {
     /// still lives.
     async fn exchange(&self, request: &Request) -> Result<Response, Fault> {
         let target = &request.target;
-        let mut permit = Some(self.pool.permit(target).await);
+        let host = (target.host.clone(), target.port);
+        let mut permit = Some(self.pool.permit(&host).await);
         loop {
             let message = message(request)?;
-            let idle = self.pool.take_idle(target);
+            let idle = self.pool.take_idle(&host);
             let reused = idle.is_some();
             let sender = match idle {
                 Some(sender) => sender,
                 None => connect::open(&self.context, target).await?,
             };
-            let mut lease = Lease::new(Arc::clone(&self.pool), target, sender, permit.take());
+            let mut lease = Lease::new(Arc::clone(&self.pool), host.clone(), sender, permit.take());
             let sender = lease.sender();
             let head = self
                 .within_first_byte(async {

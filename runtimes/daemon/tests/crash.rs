@@ -9,11 +9,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use khashmir_apt::Sha256;
 use khashmir_daemon::cache::{Cache, Hasher};
-use khashmir_daemon::database::{Database, Publication};
+use khashmir_daemon::database::Database;
 
 const DIR: &str = "KHASHMIR_CRASH_DIR";
 const ROUNDS: u64 = 12;
@@ -22,9 +22,9 @@ const LINES: usize = 12;
 /// Small enough that files are evicted all the time.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-fn open(dir: &Path) -> (Cache, Arc<Database>) {
+fn open(dir: &Path) -> Cache {
     let database = Arc::new(Database::open(&dir.join("khashmir.db")).unwrap());
-    (Cache::open(dir, SIZE_LIMIT, Arc::clone(&database)).unwrap(), database)
+    Cache::open(dir, SIZE_LIMIT, database).unwrap()
 }
 
 /// The victim: commits files for ever, and says so when each is kept.
@@ -32,7 +32,7 @@ fn open(dir: &Path) -> (Cache, Arc<Database>) {
 #[ignore = "runs for ever; the other test starts and kills it"]
 fn victim() {
     let dir = env::var_os(DIR).expect("started by the other test");
-    let (cache, database) = open(Path::new(&dir));
+    let cache = open(Path::new(&dir));
     // A line in one write, so that it is said whole or not at all.
     let say = |verb: &str, sha256: Sha256| {
         std::io::stderr().write_all(format!("{verb} {sha256}\n").as_bytes()).unwrap();
@@ -53,10 +53,9 @@ fn victim() {
             say("evicted", gone);
         }
         say("kept", verified.sha256());
-        let key = verified.sha256().dht_key();
-        let publication = Publication { key, value: b"de".to_vec(), renew_at: SystemTime::UNIX_EPOCH };
-        database.save_publication(&publication).unwrap();
-        say("published", verified.sha256());
+        let sha1 = [nth as u8; 20];
+        assert!(cache.set_piece_hashes(&verified.sha256(), &sha1, &sha1).unwrap());
+        say("announced", verified.sha256());
     }
 }
 
@@ -64,7 +63,7 @@ fn victim() {
 fn what_was_kept_is_there_and_right_after_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut kept: Vec<Sha256> = Vec::new();
-    let mut published: Vec<Sha256> = Vec::new();
+    let mut announced: Vec<Sha256> = Vec::new();
     for round in 0..ROUNDS {
         let mut victim = Command::new(env::current_exe().unwrap())
             .args(["--ignored", "--exact", "victim", "--nocapture"])
@@ -86,12 +85,12 @@ fn what_was_kept_is_there_and_right_after_kill_9() {
             match verb {
                 "kept" => kept.push(sha256),
                 "evicted" => kept.retain(|kept| *kept != sha256),
-                "published" => published.push(sha256),
+                "announced" => announced.push(sha256),
                 other => panic!("the victim said {other:?}"),
             }
         }
 
-        let (cache, database) = open(dir.path());
+        let cache = open(dir.path());
         let on_disk = check_names(dir.path());
         assert_eq!(on_disk.iter().map(|(_, len)| len).sum::<u64>(), cache.total_bytes());
         assert!(cache.total_bytes() <= SIZE_LIMIT);
@@ -106,14 +105,17 @@ fn what_was_kept_is_there_and_right_after_kill_9() {
         for sha256 in &kept {
             assert!(cache.open_file(sha256).is_some(), "round {round}: {sha256} is gone");
         }
-        let keys: Vec<[u8; 20]> = database.publications().unwrap().into_iter().map(|one| one.key).collect();
-        for sha256 in &published {
-            assert!(keys.contains(&sha256.dht_key()), "round {round}: {sha256} is not announced");
+        // Whatever is here is announced again, with what was announced of it.
+        let again = cache.announceable(1 << 20).unwrap();
+        // A file whose row was yet to be written is kept, but nobody knows what listed it.
+        assert!(again.len() + round as usize + 1 >= on_disk.len(), "round {round}");
+        for file in again.iter().filter(|file| announced.contains(&file.sha256)) {
+            assert!(file.piece_hashes_sha1.is_some(), "round {round}: {} lost its piece hashes", file.sha256);
         }
     }
-    assert!(published.len() > ROUNDS as usize, "the victim did its work");
-    assert!(published.len() > kept.len(), "and files were evicted");
-    println!("{} kept, {} published", kept.len(), published.len());
+    assert!(announced.len() > ROUNDS as usize, "the victim did its work");
+    assert!(announced.len() > kept.len(), "and files were evicted");
+    println!("{} kept, {} announced", kept.len(), announced.len());
 }
 
 /// Every file has the hash that its name says.

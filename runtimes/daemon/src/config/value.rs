@@ -28,9 +28,9 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// The first address and how many of its leading bits count.
-    pub fn parts(&self) -> (IpAddr, u8) {
-        (self.0.network(), self.0.prefix_len())
+    /// The network as other crates take it.
+    pub(crate) fn to_ipnet(self) -> IpNet {
+        self.0
     }
 }
 

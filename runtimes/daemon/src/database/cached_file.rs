@@ -141,6 +141,28 @@ pub(crate) fn set_piece_hashes(
     Ok(changed > 0)
 }
 
+/// A file that peers may have, as it is announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announceable {
+    /// The hash of the whole file.
+    pub sha256: Sha256,
+    /// The SHA-1 of its piece hashes, once they are known.
+    pub piece_hashes_sha1: Option<[u8; 20]>,
+}
+
+/// The files that peers may have, those used last first.
+pub(crate) fn announceable(connection: &Connection, at_most: usize) -> rusqlite::Result<Vec<Announceable>> {
+    connection
+        .prepare_cached(
+            "SELECT sha256, piece_hashes_sha1 FROM cached_file WHERE from_index
+             ORDER BY last_used_ms DESC, rowid DESC LIMIT ?1",
+        )?
+        .query_map([at_most], |row| {
+            Ok(Announceable { sha256: Sha256(row.get(0)?), piece_hashes_sha1: row.get(1)? })
+        })?
+        .collect()
+}
+
 pub(crate) fn piece_hashes(connection: &Connection, sha256: &Sha256) -> rusqlite::Result<Option<Vec<u8>>> {
     let found: Option<Option<Vec<u8>>> = connection
         .prepare_cached("SELECT piece_hashes FROM cached_file WHERE sha256 = ?1")?

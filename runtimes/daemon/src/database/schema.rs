@@ -52,18 +52,11 @@ const STEPS: &[&str] = &["
         stored_ms INTEGER NOT NULL
     ) STRICT;
 
-    -- What the node announces, and when it must next.
-    CREATE TABLE publication (
-        key BLOB NOT NULL CHECK (length(key) = 20),
-        value BLOB NOT NULL,
-        renew_at_ms INTEGER NOT NULL,
-        UNIQUE (key, value)
-    ) STRICT;
-
     -- Single things by name: the node's snapshot.
     CREATE TABLE saved (
         name TEXT NOT NULL UNIQUE,
-        bytes BLOB NOT NULL
+        bytes BLOB NOT NULL,
+        saved_ms INTEGER NOT NULL
     ) STRICT;
 
     -- One suite of one archive: `authority` is host[:port], `root` the path

@@ -249,14 +249,28 @@ impl Fetch {
         Ok(())
     }
 
-    /// Forgets what peers sent, so that it can be had from the mirror: for when
-    /// everything was there and the hash was wrong.
-    pub fn discard_peer_bytes(&self) {
+    /// Forgets what peers sent of `within`, so that it can be had anew.
+    pub fn discard_peer_bytes(&self, within: &Range<u64>) {
         let mut store = lock(&self.store);
         let mut view = self.view();
-        view.written = view.from_mirror.clone();
-        store.hasher = Hasher::default();
-        store.hashed = 0;
+        let from_peers: Vec<Range<u64>> = {
+            let View { written, from_mirror, .. } = &*view;
+            let parts = written.overlapping(within).map(|p| p.start.max(within.start)..p.end.min(within.end));
+            parts.flat_map(|part| from_mirror.gaps(&part).collect::<Vec<_>>()).collect()
+        };
+        for part in from_peers {
+            if part.start < store.hashed {
+                store.hasher = Hasher::default();
+                store.hashed = 0;
+            }
+            view.written.remove(part);
+        }
+    }
+
+    /// Whether any byte that is there came from a peer.
+    pub fn has_peer_bytes(&self) -> bool {
+        let view = self.view();
+        view.written != view.from_mirror
     }
 
     /// The hash of the whole file, once all of it is there; `None` before.
@@ -421,7 +435,10 @@ mod tests {
         bench.write(&lie, 300..1000, Origin::Peer);
         let wrong = bench.digest().unwrap();
         assert!(!bench.fetch.is_expected(wrong));
-        bench.fetch.discard_peer_bytes();
+        bench.fetch.discard_peer_bytes(&(500..1000));
+        assert!(bench.fetch.has_peer_bytes());
+        bench.fetch.discard_peer_bytes(&(0..MAX_LEN));
+        assert!(!bench.fetch.has_peer_bytes());
         assert_eq!(bench.digest(), None);
         assert_eq!(bench.fetch.first_gap(&(0..1000)), Some(400..1000));
         bench.write(&content, 400..1000, Origin::Mirror);

@@ -10,7 +10,7 @@ use khashmir_apt::archive::DistsPath;
 use khashmir_apt::url::Upstream;
 
 use super::file::{Fetch, MAX_LEN, Origin};
-use crate::upstream::{Client, Fault, Patience, Rejection, Request};
+use crate::upstream::{Client, Fault, Rejection, Request};
 
 /// Where a mirror has one file.
 #[derive(Debug, Clone)]
@@ -24,7 +24,12 @@ pub struct Mirror {
 pub enum MirrorError {
     /// It answered something else than the file: a 404, say.
     Rejected(Box<Rejection>),
-    /// It gave no answer that could be used, however often it was asked.
+    /// It has a file of another length at this URL than the `wanted` one.
+    OtherFile {
+        /// The length in bytes that was asked for.
+        wanted: u64,
+    },
+    /// It gave no answer that could be used.
     Fault(Fault),
 }
 
@@ -38,6 +43,9 @@ impl fmt::Display for MirrorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejection) => write!(f, "the mirror answered {}", rejection.status),
+            Self::OtherFile { wanted } => {
+                write!(f, "the mirror has another file, not one of {wanted} bytes")
+            }
             Self::Fault(fault) => fault.fmt(f),
         }
     }
@@ -60,7 +68,7 @@ impl Mirror {
     pub async fn fill(&self, fetch: &Arc<Fetch>, within: Range<u64>) -> Result<(), MirrorError> {
         let mut patience = self.client.patience();
         while let Some(gap) = fetch.first_gap(&within) {
-            match self.fill_gap(fetch, gap, &mut patience).await {
+            match self.send_range(fetch, gap, None, |_| patience.renew()).await {
                 Err(MirrorError::Fault(fault)) => patience.bear(fault).await?,
                 other => other?,
             }
@@ -68,23 +76,30 @@ impl Mirror {
         Ok(())
     }
 
-    /// One request for one gap.
-    async fn fill_gap(
+    /// Asks once for `range`, and writes it to `fetch` as it comes; `progress` hears after
+    /// each write how many of its bytes have come. Where bytes stand already, those stay.
+    ///
+    /// With a `whole_len` the file must be that long, or nothing is written.
+    ///
+    /// # Errors
+    /// [`MirrorError`], with what arrived until then in `fetch`.
+    pub async fn send_range(
         &self,
         fetch: &Arc<Fetch>,
-        gap: Range<u64>,
-        patience: &mut Patience,
+        range: Range<u64>,
+        whole_len: Option<u64>,
+        mut progress: impl FnMut(u64),
     ) -> Result<(), MirrorError> {
         let mut request = Request::get(self.url.clone());
-        if let Some(range) = range_header(fetch, &gap) {
-            request.headers.insert(RANGE, range);
+        if let Some(header) = range_header(fetch, &range) {
+            request.headers.insert(RANGE, header);
         }
         let mut response = self.client.send(&request).await?;
         let (mut at, len) = match response.status {
             // A mirror may ignore a Range; its bytes are as good.
             StatusCode::OK => (0, response.content_length()),
             StatusCode::PARTIAL_CONTENT => match response.content_range() {
-                Some((start, len)) if start == gap.start => (start, len),
+                Some((start, len)) if start == range.start => (start, len),
                 _ => return Err(Fault::transient("the mirror sent another range").into()),
             },
             StatusCode::RANGE_NOT_SATISFIABLE => {
@@ -98,17 +113,23 @@ impl Mirror {
                 return Err(MirrorError::Rejected(Box::new(rejection)));
             }
         };
-        if let Some(len) = len.or(fetch.promised_len()) {
+        let len = len.or(fetch.promised_len());
+        if let Some(wanted) = whole_len
+            && len != whole_len
+        {
+            return Err(MirrorError::OtherFile { wanted });
+        }
+        if let Some(len) = len {
             self.settle_len(fetch, len)?;
         }
-        let end = gap.end.min(fetch.progress().len.unwrap_or(MAX_LEN));
+        let end = range.end.min(fetch.progress().len.unwrap_or(MAX_LEN));
         while at < end {
             let Some(bytes) = response.body.chunk().await? else { break };
             self.client.count_bytes(bytes.len());
             let chunk = at..at + bytes.len() as u64;
             at = chunk.end;
             // Of an answer to no range, what was there before is passed over.
-            let fresh = chunk.start.max(gap.start)..chunk.end.min(end);
+            let fresh = chunk.start.max(range.start)..chunk.end.min(end);
             if fresh.is_empty() {
                 continue;
             }
@@ -117,7 +138,7 @@ impl Mirror {
                 .write_at(fresh.start, part, Origin::Mirror)
                 .await
                 .map_err(|error| Fault::Local(format!("cannot write what arrives: {error}")))?;
-            patience.renew();
+            progress(fresh.end - range.start);
         }
         match fetch.progress().len {
             Some(_) if at < end => Err(Fault::transient("the mirror's answer was too short").into()),
@@ -146,13 +167,13 @@ impl Mirror {
     }
 }
 
-/// `Range` for a gap; none for the whole file.
-fn range_header(fetch: &Fetch, gap: &Range<u64>) -> Option<HeaderValue> {
-    let open = gap.end >= fetch.progress().len.or(fetch.promised_len()).unwrap_or(MAX_LEN);
-    let text = match (gap.start, open) {
+/// `Range` for some bytes; none for the whole file.
+fn range_header(fetch: &Fetch, range: &Range<u64>) -> Option<HeaderValue> {
+    let open = range.end >= fetch.progress().len.or(fetch.promised_len()).unwrap_or(MAX_LEN);
+    let text = match (range.start, open) {
         (0, true) => return None,
         (start, true) => format!("bytes={start}-"),
-        (start, false) => format!("bytes={start}-{}", gap.end - 1),
+        (start, false) => format!("bytes={start}-{}", range.end - 1),
     };
     HeaderValue::from_str(&text).ok()
 }

@@ -13,7 +13,8 @@ use super::{Service, StartError};
 #[derive(Debug)]
 pub(super) struct PeerSockets {
     pub(super) tcp: TcpListener,
-    pub(super) udp: UdpSocket,
+    /// One for each address family.
+    pub(super) udp: Vec<UdpSocket>,
 }
 
 /// Connections that the system holds until they are accepted.
@@ -34,9 +35,8 @@ impl PeerSockets {
                 .iter()
                 .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
         };
-        let all_addresses = address.is_ipv6() && address.ip().is_unspecified();
         match Self::bind_both(address) {
-            Err(error) if all_addresses && lacks_ipv6(&error) => {
+            Err(error) if is_all_addresses(address) && lacks_ipv6(&error) => {
                 Self::bind_both(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
             }
             bound => bound,
@@ -61,13 +61,12 @@ impl PeerSockets {
 
     /// The address of both.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        debug_assert_eq!(self.tcp.local_addr().ok(), self.udp.local_addr().ok());
         self.tcp.local_addr()
     }
 }
 
 fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address, SocketType::STREAM)?;
+    let socket = socket(address, SocketType::STREAM, !is_all_addresses(address))?;
     // Or a restart would wait for the last connections' TIME_WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &address)?;
@@ -75,19 +74,30 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = socket(address, SocketType::DGRAM)?;
-    bind(&socket, &address)?;
-    Ok(socket.into())
+/// A socket for each address family: on the unspecified IPv6 address, one for IPv4 too.
+fn udp(address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+    let bound = |address: SocketAddr| {
+        let socket = socket(address, SocketType::DGRAM, true)?;
+        bind(&socket, &address)?;
+        io::Result::Ok(UdpSocket::from(socket))
+    };
+    let mut sockets = vec![bound(address)?];
+    if is_all_addresses(address) {
+        sockets.push(bound((Ipv4Addr::UNSPECIFIED, address.port()).into())?);
+    }
+    Ok(sockets)
 }
 
-/// A socket that, on the unspecified IPv6 address, takes IPv4 too, whatever
-/// the system's default is.
-fn socket(address: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
+fn is_all_addresses(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
+}
+
+/// A socket that on IPv6 addresses takes IPv6 alone, or IPv4 too, whatever the system's default is.
+fn socket(address: SocketAddr, kind: SocketType, only_own_family: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        sockopt::set_ipv6_v6only(&socket, false)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, only_own_family)?;
     }
     Ok(socket)
 }
@@ -103,7 +113,8 @@ mod tests {
     fn tcp_and_udp_share_a_port_that_the_system_chose() {
         let sockets = PeerSockets::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         assert_ne!(sockets.address().unwrap().port(), 0);
-        assert_eq!(sockets.tcp.local_addr().unwrap(), sockets.udp.local_addr().unwrap());
+        let udp: Vec<_> = sockets.udp.iter().map(|udp| udp.local_addr().unwrap()).collect();
+        assert_eq!(udp, [sockets.tcp.local_addr().unwrap()]);
     }
 
     #[test]
@@ -111,6 +122,9 @@ mod tests {
         let sockets = PeerSockets::bind((IpAddr::from(Ipv6Addr::UNSPECIFIED), 0).into()).unwrap();
         let port = sockets.address().unwrap().port();
         std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let udp = sockets.udp.iter().map(|udp| udp.local_addr().unwrap());
+        assert!(udp.clone().any(|udp| udp.is_ipv4()) && udp.clone().any(|udp| udp.is_ipv6()));
+        assert!(udp.clone().all(|udp| udp.port() == port));
     }
 
     #[test]

@@ -77,7 +77,8 @@ fn allowed(
     Ok(allowed)
 }
 
-async fn connect(address: SocketAddr, limit: Duration) -> Result<Async<TcpStream>, String> {
+/// Connects to an address, which the caller allows.
+pub(crate) async fn connect(address: SocketAddr, limit: Duration) -> Result<Async<TcpStream>, String> {
     let late = async {
         smol::Timer::after(limit).await;
         Err(std::io::ErrorKind::TimedOut.into())
@@ -85,7 +86,8 @@ async fn connect(address: SocketAddr, limit: Duration) -> Result<Async<TcpStream
     Async::<TcpStream>::connect(address).or(late).await.map_err(|error| error.to_string())
 }
 
-async fn handshake(stream: Async<TcpStream>) -> Result<Sender, Fault> {
+/// Makes a connection one for HTTP/1.1 requests.
+pub(crate) async fn handshake(stream: Async<TcpStream>) -> Result<Sender, Fault> {
     // Requests are small and waited for; a failure here only costs time.
     let _ = stream.get_ref().set_nodelay(true);
     let (sender, connection) = hyper::client::conn::http1::Builder::new()
@@ -96,7 +98,7 @@ async fn handshake(stream: Async<TcpStream>) -> Result<Sender, Fault> {
     // Faults reach whoever waits for the response; the task ends with the connection.
     smol::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::trace!(error = fault::text(&error), "connection to a mirror ended");
+            tracing::trace!(error = fault::text(&error), "a connection that requests went to ended");
         }
     })
     .detach();

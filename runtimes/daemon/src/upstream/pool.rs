@@ -1,4 +1,4 @@
-//! Connections to mirrors: a limit per host, and those that wait for reuse.
+//! Connections to mirrors, or to peers: a limit per host, and those that wait for reuse.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http1::SendRequest;
-use khashmir_apt::url::Upstream;
 use smol::lock::{Semaphore, SemaphoreGuardArc};
 
 /// How long an idle connection is worth keeping; mirrors close theirs after 5 s
@@ -17,13 +16,14 @@ const KEEP_IDLE: Duration = Duration::from_secs(15);
 const MAX_IDLE: usize = 64;
 
 /// The half of a connection that takes requests.
-pub(super) type Sender = SendRequest<Empty<Bytes>>;
+pub(crate) type Sender = SendRequest<Empty<Bytes>>;
 
-type Host = (String, u16);
+/// A host's name or address, and a port.
+pub(crate) type Host = (String, u16);
 
 /// Connections by host and port.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     per_host: usize,
     state: Mutex<State>,
 }
@@ -45,21 +45,20 @@ struct Idle {
 
 impl Pool {
     /// A pool that lets `per_host` requests run at a time towards one host.
-    pub(super) fn new(per_host: usize) -> Self {
+    pub(crate) fn new(per_host: usize) -> Self {
         Self { per_host: per_host.max(1), state: Mutex::default() }
     }
 
-    /// Waits until one more request may run towards the target's host.
-    pub(super) async fn permit(&self, target: &Upstream) -> SemaphoreGuardArc {
+    /// Waits until one more request may run towards `host`.
+    pub(crate) async fn permit(&self, host: &Host) -> SemaphoreGuardArc {
         let semaphore = {
             let mut state = self.state();
             state.limits.retain(|_, limit| limit.strong_count() > 0);
-            let host = (target.host.clone(), target.port);
-            match state.limits.get(&host).and_then(Weak::upgrade) {
+            match state.limits.get(host).and_then(Weak::upgrade) {
                 Some(semaphore) => semaphore,
                 None => {
                     let semaphore = Arc::new(Semaphore::new(self.per_host));
-                    state.limits.insert(host, Arc::downgrade(&semaphore));
+                    state.limits.insert(host.clone(), Arc::downgrade(&semaphore));
                     semaphore
                 }
             }
@@ -67,12 +66,11 @@ impl Pool {
         semaphore.acquire_arc().await
     }
 
-    /// The connection to the target's host that was used last, if one is open.
-    pub(super) fn take_idle(&self, target: &Upstream) -> Option<Sender> {
+    /// The connection to `host` that was used last, if one is open.
+    pub(crate) fn take_idle(&self, host: &Host) -> Option<Sender> {
         let mut state = self.state();
         state.idle.retain(|idle| idle.since.elapsed() < KEEP_IDLE && !idle.sender.is_closed());
-        let newest =
-            state.idle.iter().rposition(|idle| idle.host.0 == target.host && idle.host.1 == target.port)?;
+        let newest = state.idle.iter().rposition(|idle| idle.host == *host)?;
         state.idle.remove(newest).map(|idle| idle.sender)
     }
 
@@ -91,7 +89,7 @@ impl Pool {
 
 /// A connection in use, and the right to use it.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     pool: Arc<Pool>,
     host: Host,
     sender: Sender,
@@ -99,26 +97,26 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(
+    pub(crate) fn new(
         pool: Arc<Pool>,
-        target: &Upstream,
+        host: Host,
         sender: Sender,
         permit: Option<SemaphoreGuardArc>,
     ) -> Self {
-        Self { pool, host: (target.host.clone(), target.port), sender, permit }
+        Self { pool, host, sender, permit }
     }
 
-    pub(super) fn sender(&mut self) -> &mut Sender {
+    pub(crate) fn sender(&mut self) -> &mut Sender {
         &mut self.sender
     }
 
     /// Drops the connection and keeps the right to open another.
-    pub(super) fn into_permit(self) -> Option<SemaphoreGuardArc> {
+    pub(crate) fn into_permit(self) -> Option<SemaphoreGuardArc> {
         self.permit
     }
 
     /// Keeps the connection for the next request: the response was read to its end.
-    pub(super) fn give_back(self) {
+    pub(crate) fn give_back(self) {
         if !self.sender.is_closed() {
             self.pool.put_idle(self.host, self.sender);
         }

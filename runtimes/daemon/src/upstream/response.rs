@@ -1,4 +1,4 @@
-//! A mirror's answer.
+//! The answer of a mirror, or of a peer.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Response {
 }
 
 impl Response {
-    pub(super) fn new(response: http::Response<Incoming>, lease: Lease, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(response: http::Response<Incoming>, lease: Lease, idle_timeout: Duration) -> Self {
         let (head, incoming) = response.into_parts();
         Self {
             status: head.status,
@@ -121,7 +121,7 @@ impl Body {
             let limit = self.idle_timeout;
             let late = async {
                 smol::Timer::after(limit).await;
-                Err(Fault::transient(format!("the mirror fell silent for {} s", limit.as_secs())))
+                Err(Fault::transient(format!("silence for {} s in the middle of an answer", limit.as_secs())))
             };
             let frame = async { Ok(self.incoming.frame().await) }.or(late).await?;
             match frame {

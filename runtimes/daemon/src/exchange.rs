@@ -1,0 +1,120 @@
+//! Getting a file from whoever has it: peers first, the mirror for what they lack.
+//!
+//! Who is asked for what is [`khashmir::download`]'s to plan; here the plan meets the hash table,
+//! the peers, the mirror and the disk. The mirror alone has the last word: when a plan fails, or
+//! nobody claims to have the file, it is asked as a plain proxy would.
+
+mod counted;
+mod requests;
+mod run;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use khashmir::download::{Download, DownloadConfig};
+use khashmir::rng::{Purpose, Rng};
+use smol::lock::Semaphore;
+
+use crate::Context;
+use crate::cache::Verified;
+use crate::dht::Dht;
+use crate::fetch::{Expectation, Fetch, MAX_LEN, Mirror, MirrorError};
+use crate::peer;
+use crate::publisher::Publisher;
+use crate::upstream::Fault;
+
+use run::{Outcome, Run};
+
+/// Requests to peers at a time, over all files: each holds a piece in memory until its hash is
+/// known, 32 MiB in all.
+const MAX_REQUESTS: usize = 64;
+
+/// What all downloads share.
+#[derive(Debug)]
+pub struct Exchange {
+    context: Arc<Context>,
+    dht: Dht,
+    peers: Arc<peer::Client>,
+    publisher: Publisher,
+    requests: Arc<Semaphore>,
+}
+
+impl Exchange {
+    /// An exchange with the peers that `dht` finds; `publisher` hears of the files that arrived.
+    #[must_use]
+    pub fn new(context: Arc<Context>, dht: Dht, publisher: Publisher) -> Self {
+        let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
+        Self { context, dht, peers: Arc::default(), publisher, requests }
+    }
+
+    /// A file came into the cache, so peers may be told of it.
+    pub fn file_was_kept(&self) {
+        self.publisher.cache_changed();
+    }
+
+    /// Brings all bytes of the file that `wanted` describes into `fetch`. The hash that they have is
+    /// the wanted one, or what came from the mirror alone has another.
+    ///
+    /// # Errors
+    /// [`MirrorError`], when peers did not have it all either.
+    pub async fn obtain(
+        &self,
+        fetch: &Arc<Fetch>,
+        mirror: &Mirror,
+        wanted: Expectation,
+    ) -> Result<Verified, MirrorError> {
+        let planned = match wanted.size {
+            Some(size) => self.plan(size).await.map(|plan| (plan, size)),
+            // Nothing can be planned, and no index has named it: no peer announces it.
+            None => None,
+        };
+        if let Some((plan, size)) = planned {
+            let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
+            match run.to_end().await? {
+                Outcome::Complete(verified) => return Ok(verified),
+                Outcome::MirrorAlone => {}
+            }
+        }
+        from_mirror(fetch, mirror).await
+    }
+
+    /// A plan for a file of `size` bytes; `None` for one too large.
+    async fn plan(&self, size: u64) -> Option<Download> {
+        let (mirror, dht) = (&self.context.config.mirror, &self.context.config.dht);
+        let hedge_delay = Duration::from_millis(mirror.hedge_delay_ms);
+        let default = DownloadConfig::default();
+        let config = DownloadConfig {
+            mirror_delay: hedge_delay,
+            late_min: default.late_min.max(hedge_delay),
+            late_max: default.late_max.max(hedge_delay),
+            mirror_retry: Duration::from_millis(mirror.retry_delay_ms),
+            address_families: self.dht.address_families(),
+            own: self.dht.own_addresses().await,
+            local_networks: dht.local_networks.iter().map(|network| network.to_ipnet()).collect(),
+            ..default
+        };
+        let seed = khashmir_driver::seed().ok()?;
+        Download::new(config, size, Rng::new(seed, Purpose::Download), khashmir::Instant::ORIGIN).ok()
+    }
+}
+
+/// Lets the mirror fill what is missing; if the file is wrong then, also what peers had given.
+async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
+    loop {
+        mirror.fill(fetch, 0..MAX_LEN).await?;
+        let verified = digest(fetch).await?;
+        if fetch.is_expected(verified) || !fetch.has_peer_bytes() {
+            return Ok(verified);
+        }
+        fetch.discard_peer_bytes(&(0..MAX_LEN));
+    }
+}
+
+/// The hash of a file whose bytes are all there.
+async fn digest(fetch: &Arc<Fetch>) -> Result<Verified, Fault> {
+    match fetch.digest().await {
+        Ok(Some(verified)) => Ok(verified),
+        Ok(None) => Err(Fault::Local("bytes are missing at the end of a fetch".into())),
+        Err(error) => Err(Fault::Local(format!("cannot read what was fetched: {error}"))),
+    }
+}
