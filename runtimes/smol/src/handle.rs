@@ -121,23 +121,28 @@ impl Dht {
 
     /// Stores `value` under `key` once ([`Node::put`]). Returns how many nodes confirmed it: with
     /// none, it is stored nowhere.
-    pub async fn put(&self, key: Id, value: impl Into<Bytes>) -> Result<usize, Error> {
-        let value = value.into();
+    pub async fn put(&self, key: Id, value: &[u8]) -> Result<usize, Error> {
+        let value = value.to_vec();
         self.finish(move |node, now| node.put(now, key, &value), copies).await
     }
 
     /// Stores `value` under `key` and keeps it there until [`unpublish`](Self::unpublish)
     /// ([`Node::publish`]). Returns how many nodes confirmed it the first time. Dropping the future
     /// ends only the first store: the value stays published.
-    pub async fn publish(&self, key: Id, value: impl Into<Bytes>) -> Result<usize, Error> {
-        let value = value.into();
+    pub async fn publish(&self, key: Id, value: &[u8]) -> Result<usize, Error> {
+        let value = value.to_vec();
         self.finish(move |node, now| node.publish(now, key, &value), copies).await
     }
 
     /// Lets a published value be forgotten. Returns whether it was published.
-    pub async fn unpublish(&self, key: Id, value: impl Into<Bytes>) -> Result<bool, Error> {
-        let value = value.into();
+    pub async fn unpublish(&self, key: Id, value: &[u8]) -> Result<bool, Error> {
+        let value = value.to_vec();
         self.ask(move |node, now| node.unpublish(now, key, &value)).await
+    }
+
+    /// The values published, each with its key.
+    pub async fn publications(&self) -> Result<Vec<(Id, Bytes)>, Error> {
+        self.ask(|node, _| node.publications().map(|(key, value)| (key, value.clone())).collect()).await
     }
 
     /// Counters and sizes.

@@ -5,21 +5,19 @@
 //! use khashmir::{Config, Id};
 //! use smol::stream::StreamExt as _;
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! smol::block_on(async {
-//!     let sockets = Sockets::bind(&["0.0.0.0:9978".parse()?, "[::]:9978".parse()?])?;
-//!     let dht = Dht::start(sockets, Config::default())?;
-//!     dht.join(&["203.0.113.5:9978".parse()?]).await?;
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let sockets = Sockets::bind(&["0.0.0.0:9978".parse()?, "[::]:9978".parse()?])?;
+//! let dht = Dht::start(sockets, Config::default())?;
+//! dht.join(&["203.0.113.5:9978".parse()?]).await?;
 //!
-//!     let key = Id(*b"twenty bytes of hash");
-//!     dht.put(key, b"a value").await?;
-//!     let mut values = dht.get(key, usize::MAX).await?;
-//!     while let Some(value) = values.next().await {
-//!         println!("{value:?}");
-//!     }
-//!     dht.shutdown().await;
-//!     Ok(())
-//! })
+//! let key = Id(*b"twenty bytes of hash");
+//! dht.put(key, b"a value").await?;
+//! let mut values = dht.get(key, usize::MAX).await?;
+//! while let Some(value) = values.next().await {
+//!     println!("{value:?}");
+//! }
+//! dht.shutdown().await;
+//! # Ok(())
 //! # }
 //! ```
 //!

@@ -35,8 +35,8 @@ fn what_one_puts_the_other_gets_in_either_family() {
             let (a, b) = (start(&[ip]), start(&[ip]));
             assert_eq!(b.join(a.local_addrs()).await, Ok(1), "{ip}");
             let key = Id([7; 20]);
-            assert_eq!(a.put(key, &b"one"[..]).await, Ok(2), "{ip}");
-            assert_eq!(b.put(key, vec![b'2'; 1000]).await, Ok(2), "{ip}");
+            assert_eq!(a.put(key, b"one").await, Ok(2), "{ip}");
+            assert_eq!(b.put(key, &[b'2'; 1000]).await, Ok(2), "{ip}");
             for dht in [&a, &b] {
                 let mut values = dht.get(key, usize::MAX).await.unwrap();
                 let mut found: Vec<_> = (&mut values).collect().await;
@@ -62,7 +62,7 @@ fn one_node_speaks_both_families() {
         assert_eq!(v4.join(&[*at_v4]).await, Ok(1));
         assert_eq!(v6.join(&[*at_v6]).await, Ok(1));
         let key = Id([1; 20]);
-        both.put(key, &b"for all"[..]).await.unwrap();
+        both.put(key, b"for all").await.unwrap();
         for single in [&v4, &v6] {
             let mut values = single.get(key, 1).await.unwrap();
             assert_eq!(values.next().await.unwrap(), &b"for all"[..]);
@@ -76,15 +76,15 @@ fn a_published_value_survives_a_restart_of_its_publisher() {
     story(async {
         let a = start(&["127.0.0.1"]);
         let key = Id([3; 20]);
-        assert_eq!(a.publish(key, &b"mine"[..]).await, Ok(1));
+        assert_eq!(a.publish(key, b"mine").await, Ok(1));
         let (id, snapshot) = (a.id(), a.snapshot().await.unwrap());
         a.shutdown().await;
         let sockets = Sockets::bind(a.local_addrs()).expect("the old one is closed");
         let again = Dht::restore(sockets, config(), &snapshot, Duration::from_secs(60)).unwrap();
         assert_eq!(again.id(), id);
         assert_eq!(again.stats().await.unwrap().publications, 1);
-        assert_eq!(again.unpublish(key, &b"mine"[..]).await, Ok(true));
-        assert_eq!(again.unpublish(key, &b"mine"[..]).await, Ok(false));
+        assert_eq!(again.unpublish(key, b"mine").await, Ok(true));
+        assert_eq!(again.unpublish(key, b"mine").await, Ok(false));
     });
 }
 
@@ -115,7 +115,7 @@ fn a_shutdown_ends_everything() {
         }
         a.shutdown().await;
         assert_eq!(ping.await.unwrap_err(), Error::Stopped);
-        assert_eq!(a.put(Id([1; 20]), &b"x"[..]).await, Err(Error::Stopped));
+        assert_eq!(a.put(Id([1; 20]), b"x").await, Err(Error::Stopped));
         assert_eq!(a.get(Id([1; 20]), 1).await.unwrap_err(), Error::Stopped);
         assert_eq!(a.stats().await.unwrap_err(), Error::Stopped);
         assert!(a.events().await.is_err());
@@ -142,7 +142,7 @@ fn what_cannot_be_done_is_said() {
         let a = start(&["127.0.0.1"]);
         let far = "10.0.0.1:9978".parse().unwrap();
         assert_eq!(a.ping(far).await.unwrap_err(), Error::Refused(CommandError::AddressNotAllowed(far)));
-        let long = a.put(Id([1; 20]), vec![0; 5000]).await;
+        let long = a.put(Id([1; 20]), &[0; 5000]).await;
         assert_eq!(long, Err(Error::Refused(CommandError::ValueLength(5000))));
         let config = Config { store_copies: 0, ..config() };
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
@@ -150,5 +150,26 @@ fn what_cannot_be_done_is_said() {
         assert!(error.to_string().contains("store_copies"), "{error}");
         let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(a.ping(gone).await.unwrap_err(), Error::Ping(PingError::TimedOut));
+    });
+}
+
+#[test]
+fn a_slow_reader_holds_nobody_up() {
+    story(async {
+        let a = start(&["127.0.0.1"]);
+        let key = Id([9; 20]);
+        for n in 0..200u8 {
+            assert_eq!(a.put(key, &[n; 1000]).await, Ok(1));
+        }
+        let slow = a.get(key, usize::MAX).await.unwrap();
+        while a.stats().await.unwrap().operations > 0 {
+            smol::future::yield_now().await;
+        }
+        let found: Vec<_> = a.get(key, usize::MAX).await.unwrap().collect().await;
+        assert_eq!(found.len(), 200, "others are served while it does not read");
+        let mut late: Vec<_> = slow.collect().await;
+        late.sort();
+        assert!(late.iter().zip(0..200u8).all(|(value, n)| value[..] == [n; 1000]));
+        assert_eq!(late.len(), 200, "and it misses nothing");
     });
 }
