@@ -472,9 +472,13 @@ impl Node {
         };
         match event {
             Event::JoinFinished { contacts, .. } => self.maintenance.joined(&mut self.parts, contacts),
-            Event::PutFinished { .. } => put.into_iter().for_each(|(item, copies_of_others)| {
-                self.publications.stored(&mut self.parts, item, copies_of_others);
-            }),
+            Event::PutFinished { .. } => {
+                if let Some((item, copies_of_others)) = put {
+                    self.publications.stored(&mut self.parts, item, copies_of_others);
+                    // Another may have come due meanwhile.
+                    self.fire_republish();
+                }
+            }
             _ => {}
         }
         self.schedule_operations();

@@ -46,11 +46,12 @@ impl Publications {
     /// The item to renew now, if its time has come and no other is under way.
     pub(super) fn take_due(&mut self, parts: &mut Parts) -> Option<Item> {
         let (due, item) = self.order.first()?;
-        if self.renewing.is_some() || *due > parts.now {
+        if self.renewing.is_some() || self.not_before.max(*due) > parts.now {
             return None;
         }
         self.renewing = Some(item.clone());
         self.not_before = parts.now + parts.config.upkeep.republish_spacing;
+        self.schedule(parts);
         self.renewing.clone()
     }
 
