@@ -76,9 +76,9 @@ impl Peers {
             return true;
         }
         peer.failures += 1;
-        if peer.standing == Standing::Usable
-            && (failure == Failure::NotFound || peer.failures >= config.peer_failures.max(1))
-        {
+        // Who has not got the file, or is not there, is so the next time, too.
+        let is_final = failure != Failure::Interrupted || peer.failures >= config.peer_failures.max(1);
+        if peer.standing == Standing::Usable && is_final {
             peer.standing = Standing::Gone;
         }
         peer.standing == Standing::Usable

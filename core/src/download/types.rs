@@ -68,7 +68,7 @@ pub enum What {
 /// Why a request came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection could be made.
+    /// No connection could be made. A peer is not asked again, unless by its other address.
     Unreachable,
     /// The source answered that it has not got it: 404 and other 4xx; in the DHT, no value (more).
     NotFound,
