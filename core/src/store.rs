@@ -34,6 +34,8 @@ pub struct Store {
     values_per_key_and_source: usize,
     store_bytes: usize,
     keys: BTreeMap<Id, Held>,
+    /// Every value, by when it was to expire before it was renewed: filed anew only when that time
+    /// comes, so that renewing allocates nothing.
     expiries: BTreeSet<(Instant, Place)>,
     shares: Shares,
     next_arrival: u64,
@@ -53,6 +55,10 @@ pub const BOOKKEEPING_BYTES: usize = 672;
 
 /// The length that [`Store::would_accept`] assumes: claims are about as long.
 const USUAL_LEN: usize = 128;
+
+/// Values due for expiry that are looked at for whether there is room: many of them may have been
+/// renewed. What lies beyond is found at the next checkpoint.
+const MAX_DUE_SEEN: usize = 64;
 
 /// What storing a value did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +246,7 @@ impl Store {
             value: Bytes::copy_from_slice(value),
             source,
             expires_at,
+            filed_at: expires_at,
             establishes_at: now + ESTABLISHED_AFTER.saturating_sub(age),
             established: false,
         };
@@ -279,10 +286,12 @@ impl Store {
     ) -> Result<(), Refused> {
         let lacking = (self.shares.bytes() + cost - freed).saturating_sub(self.store_bytes);
         let mut expired = 0;
-        let mut expiries = self.expiries.iter().take_while(|(expires_at, _)| *expires_at <= now);
+        let due = self.expiries.iter().take_while(|(filed_at, _)| *filed_at <= now);
+        let mut due = due.take(MAX_DUE_SEEN).filter_map(|(_, place)| self.entry(place));
         while expired < lacking {
-            match expiries.next() {
-                Some((_, place)) => expired += self.entry(place).map_or(0, Entry::cost),
+            match due.next() {
+                Some(entry) if entry.expires_at <= now => expired += entry.cost(),
+                Some(_) => {}
                 None => break,
             }
         }
@@ -300,10 +309,7 @@ impl Store {
         let Some(entry) = self.keys.get_mut(&place.key).and_then(|held| held.entry_mut(place.arrival)) else {
             return;
         };
-        self.expiries.remove(&(entry.expires_at, place));
         entry.expires_at = entry.expires_at.max(expires_at);
-        self.expiries.insert((entry.expires_at, place));
-
         let (prefix, cost) = (entry.prefix(), entry.cost());
         let within_share = self.shares.established(&prefix) + cost <= self.store_bytes / ESTABLISHED_SHARE;
         if !entry.established && now >= entry.establishes_at && within_share {
@@ -315,7 +321,7 @@ impl Store {
 
     fn insert(&mut self, key: Id, entry: Entry) {
         let place = Place { key, arrival: entry.arrival };
-        self.expiries.insert((entry.expires_at, place));
+        self.expiries.insert((entry.filed_at, place));
         self.shares.add(entry.prefix(), entry.established, place, entry.cost());
         self.keys.entry(key).or_default().push(entry);
     }
@@ -325,7 +331,7 @@ impl Store {
             return;
         };
         if let Some(entry) = held.take(place.arrival) {
-            self.expiries.remove(&(entry.expires_at, place));
+            self.expiries.remove(&(entry.filed_at, place));
             self.shares.remove(entry.prefix(), entry.established, place, entry.cost());
         }
         if held.entries.is_empty() {
@@ -333,14 +339,23 @@ impl Store {
         }
     }
 
+    /// Drops one value that has expired, or files one anew that was renewed. Returns whether there
+    /// was one.
     fn drop_one_expired(&mut self, now: Instant) -> bool {
-        match self.expiries.first() {
-            Some(&(expires_at, place)) if expires_at <= now => {
-                self.remove(place);
-                true
+        let Some(&(filed_at, place)) = self.expiries.first().filter(|(filed_at, _)| *filed_at <= now) else {
+            return false;
+        };
+        let held = self.keys.get_mut(&place.key);
+        match held.and_then(|held| held.entry_mut(place.arrival)) {
+            Some(entry) if entry.expires_at > now => {
+                entry.filed_at = entry.expires_at;
+                let filed_at_now = entry.filed_at;
+                self.expiries.remove(&(filed_at, place));
+                self.expiries.insert((filed_at_now, place));
             }
-            _ => false,
+            _ => self.remove(place),
         }
+        true
     }
 
     fn drop_expired_of(&mut self, now: Instant, key: &Id) {

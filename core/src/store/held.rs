@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) value: Bytes,
     pub(super) source: IpAddr,
     pub(super) expires_at: Instant,
+    /// Where it stands in the order of expiries: at this time it is looked at again.
+    pub(super) filed_at: Instant,
     /// A renewal from then on establishes it.
     pub(super) establishes_at: Instant,
     pub(super) established: bool,

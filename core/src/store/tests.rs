@@ -61,7 +61,8 @@ impl Store {
                 assert!((1..=self.value_len).contains(&entry.value.len()));
                 assert_eq!(held.find(&entry.value), Some(entry.arrival), "values are distinct");
                 assert!(arrivals.insert(entry.arrival) && entry.arrival < self.next_arrival);
-                expiries.insert((entry.expires_at, place));
+                assert!(entry.filed_at <= entry.expires_at);
+                expiries.insert((entry.filed_at, place));
                 all.push((entry.prefix(), entry.established, place, entry.cost()));
                 *counts.entry(entry.prefix()).or_insert(0) += 1;
             }
