@@ -56,7 +56,6 @@ impl Machine {
         }
     }
 
-    #[expect(dead_code, reason = "for the stories of several machines")]
     /// Its daemon waits for late peers as long as it may, however slow the computer
     /// that runs the test: what comes from the mirror then is what no peer had.
     pub fn patient(self) -> Machine {
@@ -123,7 +122,6 @@ impl Daemon {
         self.proxy
     }
 
-    #[expect(dead_code, reason = "for the stories of several machines")]
     /// Where other machines reach it.
     pub fn peers(&self) -> SocketAddr {
         self.peers

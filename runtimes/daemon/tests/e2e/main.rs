@@ -14,3 +14,4 @@ mod mirror;
 mod faults;
 mod harness;
 mod install;
+mod peers;
