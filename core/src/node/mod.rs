@@ -1,5 +1,6 @@
 //! The node: where the state machines meet.
 
+mod command;
 mod event;
 mod maintenance;
 mod operation;
@@ -10,6 +11,7 @@ mod server;
 mod snapshot;
 mod stats;
 
+pub use command::CommandError;
 pub use event::{Ending, Event, OpId, PingError, Pong};
 pub use operation::MAX_PUT_VALUE_LEN;
 pub use stats::Stats;
@@ -23,7 +25,7 @@ use crate::timer::Timer;
 use crate::transaction::{Due, Transaction};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
-use core::fmt;
+use command::check_value;
 use core::net::SocketAddr;
 use core::time::Duration;
 use maintenance::Maintenance;
@@ -48,41 +50,6 @@ pub struct Node {
     publications: Publications,
     maintenance: Maintenance,
 }
-
-/// Why a command was not taken. Nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CommandError {
-    /// [`Limits::operations`](crate::config::Limits::operations) are running, or are over and not
-    /// yet polled.
-    TooManyOperations,
-    /// [`Limits::publications`](crate::config::Limits::publications) are published.
-    TooManyPublications,
-    /// The value is empty or longer than [`MAX_PUT_VALUE_LEN`].
-    ValueLength(usize),
-    /// The address is of a family that is off, not public and in no local network, multicast, or
-    /// has port 0.
-    AddressNotAllowed(SocketAddr),
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CommandError::TooManyOperations => f.write_str("too many operations are running"),
-            CommandError::TooManyPublications => f.write_str("too many values are published"),
-            CommandError::ValueLength(len) => {
-                write!(f, "a value has 1 to {MAX_PUT_VALUE_LEN} bytes, this one {len}")
-            }
-            CommandError::AddressNotAllowed(addr) => write!(
-                f,
-                "{addr} is not allowed: name its network among the local ones if it is private, \
-                 and see that its address family is on"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for CommandError {}
 
 impl Node {
     /// A node with a new id that knows nobody.
@@ -506,11 +473,4 @@ fn reported_address(response: &Response<'_>) -> Option<SocketAddr> {
     }
     let text = core::str::from_utf8(response.ip_addr?).ok()?;
     Some(SocketAddr::new(text.parse().ok()?, response.port?))
-}
-
-fn check_value(value: &[u8]) -> Result<(), CommandError> {
-    match value.len() {
-        1..=MAX_PUT_VALUE_LEN => Ok(()),
-        len => Err(CommandError::ValueLength(len)),
-    }
 }
