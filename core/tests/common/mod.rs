@@ -215,6 +215,21 @@ impl Sent {
     }
 }
 
+/// The queries of `method` among what was sent: the last byte of the network that they went to, and
+/// how many milliseconds after `start`.
+pub fn asked(start: Instant, sent: &[Sent], method: Method) -> Vec<(u8, u128)> {
+    let asked = sent.iter().filter(|sent| sent.method() == Some(method));
+    asked.map(|sent| (number(&sent.to), sent.at.saturating_duration_since(start).as_millis())).collect()
+}
+
+/// The `n` of `10.n.0.1`.
+pub fn number(addr: &SocketAddr) -> u8 {
+    match addr.ip() {
+        std::net::IpAddr::V4(ip) => ip.octets()[1],
+        std::net::IpAddr::V6(ip) => ip.segments()[1] as u8,
+    }
+}
+
 /// The queries of `method` among what was sent: to whom, and after how many seconds.
 pub fn queries(sent: &[Sent], method: Method) -> Vec<(SocketAddr, f64)> {
     let asked = sent.iter().filter(|sent| sent.method() == Some(method));
