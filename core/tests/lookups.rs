@@ -142,8 +142,8 @@ fn a_lookup_lasts_thirty_seconds_at_most() {
     assert!((29..=31).contains(&asked.len()), "{asked:?}");
     let (at, event) = scene.events.last().unwrap();
     assert!(matches!(event, Event::FindNodeFinished { ending: Ending::OutOfTime, closest, .. }
-        if closest.len() == 8 && closest[0].id < closest[7].id || closest.len() == 8));
-    assert_eq!(at.as_micros() / 1_000_000, 31);
+        if closest.len() == 8));
+    assert_eq!(at.as_micros() / 1_000_000, 31, "one second was spent to make a contact");
 }
 
 /// A chain of peers, each knowing one that is a little closer, is followed.
@@ -194,11 +194,11 @@ fn an_overtaken_request_gives_its_place_away_and_is_not_sent_again() {
 
     // Without leap-frogging the places stay taken until the silent have failed.
     let (mut scene, key) = overtaking(LookupPolicy { leap_frog: false, ..LookupPolicy::KHASHMIR_2008 });
+    scene.peer(near(key, 8)).reply = Box::new(|_, _| Reply::Silence);
     let start = scene.now;
     let (sent, _, _, _) = find(&mut scene, key);
-    let again =
-        common::asked(start, &sent, FindNode).iter().filter(|(n, at)| *n >= 12 && *at >= 2000).count();
-    assert!(again > 0, "{:?}", common::asked(start, &sent, FindNode));
+    let asked = common::asked(start, &sent, FindNode);
+    assert_eq!(asked.iter().filter(|(n, at)| *n >= 12 && (2000..9000).contains(at)).count(), 14);
 }
 
 #[test]
