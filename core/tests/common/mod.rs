@@ -48,6 +48,8 @@ pub struct Peer {
     pub nodes6: Vec<Contact>,
     pub token: Option<Vec<u8>>,
     pub values: Vec<Vec<u8>>,
+    /// How many values it says that it holds; `None`: as many as it does.
+    pub num: Option<i64>,
     /// Where it says that the node is.
     pub ip: Option<SocketAddr>,
     pub reply: Box<dyn FnMut(Instant, Method) -> Reply>,
@@ -117,6 +119,7 @@ impl Peer {
             nodes6: Vec::new(),
             token: Some(vec![7; 20]),
             values: Vec::new(),
+            num: None,
             ip: None,
             reply: Box::new(|_, _| Reply::Answer),
         }
@@ -171,7 +174,8 @@ impl Peer {
             Method::FindNode | Method::FindValue => {
                 response.nodes = Some(Contacts::new(&self.nodes));
                 response.nodes6 = Some(Contacts::new(&self.nodes6)).filter(|list| !list.is_empty());
-                response.num = (method == Method::FindValue).then_some(values.len() as i64);
+                response.num =
+                    (method == Method::FindValue).then_some(self.num.unwrap_or(values.len() as i64));
                 response.token = self.token.as_deref().filter(|_| method == Method::FindNode);
             }
             Method::GetValue => response.values = Some(Values::new(&values)),

@@ -1,0 +1,124 @@
+//! Values that are published are stored again and again, until told otherwise.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use khashmir::krpc::{Call, Method};
+use khashmir::{Event, Id};
+
+/// A node that knows somebody who stores what it is given.
+fn with_a_friend() -> (Scene, Id) {
+    let mut scene = Scene::new();
+    let key = far_key(&scene.node);
+    scene.befriend([Peer::new(near(key, 1))]);
+    (scene, key)
+}
+
+/// When each value was stored, in seconds after the start.
+fn stores(sent: &[Sent]) -> Vec<(Vec<u8>, u64)> {
+    let stores = sent.iter().filter(|sent| sent.method() == Some(Method::StoreValue));
+    let store = stores.map(|sent| match sent.call() {
+        Call::StoreValue { value, .. } => (value.to_vec(), sent.at.as_micros() / 1_000_000),
+        other => panic!("{other:?}"),
+    });
+    store.collect()
+}
+
+#[test]
+fn a_published_value_is_stored_again_after_two_and_a_half_hours() {
+    let (mut scene, key) = with_a_friend();
+    let op = scene.node.publish(scene.now, key, b"v").unwrap();
+    let (_, event) = scene.finish(op);
+    assert!(matches!(event, Event::PutFinished { copies: 2, .. }), "{event:?}");
+    scene.run_for(8 * HOUR);
+    let times: Vec<u64> = stores(&scene.sent()).into_iter().map(|(_, at)| at).collect();
+    assert_eq!(times, [0, 9000, 18000, 27000]);
+    // Others forget a value after three hours; ours is there all the while.
+    let sent = scene.ask(near(key, 1), 1, Call::GetValue { key, num: 0 });
+    assert_eq!(sent.last().unwrap().response().values.unwrap().len(), 1);
+    assert_eq!(scene.events.iter().filter(|(_, e)| e.finished().is_some()).count(), 1, "renewed in silence");
+}
+
+#[test]
+fn renewals_come_one_at_a_time() {
+    let (mut scene, key) = with_a_friend();
+    for n in 0..5 {
+        scene.node.publish(scene.now, id_near(key, 10 * n), &[n]).unwrap();
+    }
+    scene.run_for(HOUR);
+    assert_eq!(stores(&scene.sent()).len(), 5);
+    scene.run_for(2 * HOUR);
+    let mut stored = stores(&scene.sent());
+    let times: Vec<u64> = stored.iter().map(|(_, at)| *at).collect();
+    assert_eq!(times, [9000, 9003, 9006, 9009, 9012]);
+    stored.sort();
+    stored.dedup_by(|a, b| a.0 == b.0);
+    assert_eq!(stored.len(), 5, "each once");
+}
+
+#[test]
+fn what_is_published_no_more_is_stored_no_more() {
+    let (mut scene, key) = with_a_friend();
+    scene.node.publish(scene.now, key, b"kept").unwrap();
+    scene.node.publish(scene.now, key, b"dropped").unwrap();
+    scene.run_for(MINUTE);
+    scene.sent();
+    assert!(scene.node.unpublish(scene.now, key, b"dropped"));
+    assert!(!scene.node.unpublish(scene.now, key, b"dropped"));
+    assert_eq!(scene.node.publications().map(|(_, value)| &value[..]).collect::<Vec<_>>(), [b"kept"]);
+    scene.run_for(3 * HOUR);
+    assert!(stores(&scene.sent()).iter().all(|(value, _)| value == b"kept"));
+}
+
+#[test]
+fn a_value_dropped_in_the_middle_of_its_renewal_stays_dropped() {
+    let (mut scene, key) = with_a_friend();
+    scene.node.publish(scene.now, key, b"v").unwrap();
+    scene.node.publish(scene.now, id_near(key, 50), b"w").unwrap();
+    scene.run_for(8999 * SECOND);
+    scene.peer(near(key, 1)).reply = Box::new(|_, _| Reply::Silence);
+    scene.run_for(2 * SECOND);
+    assert_eq!(scene.node.stats().upkeep_operations, 1, "it is being renewed");
+    for (id, value) in [(key, b"v"), (id_near(key, 50), b"w")] {
+        scene.node.unpublish(scene.now, id, value);
+    }
+    scene.peer(near(key, 1)).reply = Box::new(|_, _| Reply::Answer);
+    scene.run_for(MINUTE);
+    scene.sent();
+    scene.run_for(6 * HOUR);
+    assert!(stores(&scene.sent()).is_empty());
+    assert_eq!(scene.node.stats().publications, 0);
+}
+
+#[test]
+fn what_nobody_took_is_tried_again_soon() {
+    let (mut scene, key) = with_a_friend();
+    scene.peer(near(key, 1)).reply = Box::new(|_, method| match method {
+        Method::StoreValue => Reply::Silence,
+        _ => Reply::Answer,
+    });
+    scene.node.publish(scene.now, key, b"v").unwrap();
+    scene.run_for(MINUTE);
+    scene.peer(near(key, 1)).reply = Box::new(|_, _| Reply::Answer);
+    scene.sent();
+    scene.run_for(10 * MINUTE);
+    let times: Vec<u64> = stores(&scene.sent()).into_iter().map(|(_, at)| at).collect();
+    assert_eq!(times, [309], "five minutes after the store had failed");
+}
+
+#[test]
+fn nothing_is_published_without_bound() {
+    let mut config = config();
+    config.limits.publications = 3;
+    let mut scene = Scene::with(config);
+    let key = far_key(&scene.node);
+    for n in 0..3 {
+        scene.node.publish(scene.now, key, &[n]).unwrap();
+    }
+    let refused = scene.node.publish(scene.now, key, &[3]);
+    assert_eq!(refused, Err(khashmir::node::CommandError::TooManyPublications));
+    scene.node.publish(scene.now, key, &[0]).unwrap();
+    scene.node.unpublish(scene.now, key, &[0]);
+    scene.node.publish(scene.now, key, &[3]).unwrap();
+}
