@@ -70,7 +70,7 @@ impl Exchange {
         };
         if let Some((plan, size)) = planned {
             let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
-            match run.to_end().await? {
+            match run.carry_out().await? {
                 Outcome::Complete(verified) => return Ok(verified),
                 Outcome::MirrorAlone => {}
             }

@@ -65,7 +65,7 @@ impl Run {
     }
 
     /// Carries the plan out.
-    pub(super) async fn to_end(mut self) -> Result<Outcome, MirrorError> {
+    pub(super) async fn carry_out(mut self) -> Result<Outcome, MirrorError> {
         self.requests.look_up();
         loop {
             // First what is no longer there, then who is to send it again.

@@ -1,0 +1,51 @@
+//! Peers that are not what they claim to be: a node that announces, and a server that does as told.
+
+use std::net::SocketAddr;
+
+use khashmir::claim::{Claim, PieceHasher, PieceHashes, PieceHashesRef, file_key};
+use khashmir::{Config, Id};
+use khashmir_apt::Sha256;
+use khashmir_smol::{Dht, Sockets};
+
+use super::machine::Machine;
+use super::mirror::{Act, Asked, Mirror};
+
+/// A node beside the daemons.
+pub struct Liar {
+    dht: Dht,
+}
+
+impl Liar {
+    /// A node that has joined the network of `machine`.
+    pub fn joining(machine: &Machine) -> Self {
+        let mut config = Config::default();
+        config.local_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        config.uncounted_networks = config.local_networks.clone();
+        let sockets = Sockets::bind(&["127.0.9.9:0".parse().unwrap()]).unwrap();
+        let dht = Dht::start(sockets, config).unwrap();
+        assert!(smol::block_on(dht.join(&[machine.peers()])).unwrap() > 0);
+        Self { dht }
+    }
+
+    /// Claims that `server` has `content`, with these piece hashes.
+    pub fn claim(&self, content: &[u8], server: SocketAddr, pieces: PieceHashesRef) {
+        let SocketAddr::V4(server) = server else { panic!("claims name IPv4") };
+        let claim = Claim { v4: Some(server), v6: None, pieces };
+        self.put(file_key(&Sha256::of(content).0), &claim.encode());
+    }
+
+    pub fn put(&self, key: Id, value: &[u8]) {
+        assert!(smol::block_on(self.dht.put(key, value)).unwrap() > 0);
+    }
+}
+
+pub fn piece_hashes(content: &[u8]) -> PieceHashes {
+    let mut hasher = PieceHasher::new();
+    hasher.update(content);
+    hasher.finish()
+}
+
+/// A server of peers that does this for every file and all piece hashes.
+pub fn server(act: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Mirror {
+    Mirror::start(act)
+}
