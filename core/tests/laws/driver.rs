@@ -176,9 +176,7 @@ impl Driver {
                 self.clock = self.now + Duration::from_secs(3600) * u32::from(*hours);
                 self.give(self.clock, Input::Timeout);
             }
-            Step::Back { millis } => {
-                self.give(self.clock.saturating_sub(ms((*millis).into())), Input::Timeout);
-            }
+            Step::Back { millis } => self.clock = self.clock.saturating_sub(ms((*millis).into())),
             Step::Query { peer, call, key } => self.query(Peer(*peer), *call, *key),
             Step::Answer { which, manner } => {
                 if let Some(query) = choose(&self.unanswered, *which) {

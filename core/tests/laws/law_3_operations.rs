@@ -1,12 +1,13 @@
 //! Law 3: every operation ends in exactly one final event, whatever the network does, within a bound
 //! that the configuration gives; final events are never dropped. Ids are never reused.
 
-use crate::driver::{Driver, config};
+use crate::driver::{Command, Driver, Input, config};
+use crate::peer::Peer;
 use crate::script::Step;
 use core::time::Duration;
-use khashmir::config::Limits;
-use khashmir::node::CommandError;
-use khashmir::{Config, Event, OpId};
+use khashmir::config::{Limits, LookupPolicy};
+use khashmir::node::{CommandError, Ending};
+use khashmir::{Config, Event, Id, OpId};
 use quickcheck::QuickCheck;
 use std::collections::BTreeMap;
 
@@ -53,6 +54,40 @@ fn ids_are_not_reused() {
         ops.windows(2).all(|pair| pair[0] < pair[1])
     }
     QuickCheck::new().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
+}
+
+/// Whoever is asked answers, but so late, and with ever new contacts, that it would go on for minutes.
+#[test]
+fn a_lookup_that_is_kept_busy_ends_all_the_same() {
+    let lookup = LookupPolicy { parallelism: 1, abort_early: false, ..LookupPolicy::KHASHMIR_2008 };
+    let mut driver = Driver::new(Config { lookup, ..config() });
+    driver.give(driver.now, Input::Command(Command::Join(vec![Peer(0).addr()])));
+    driver.step(&Step::AnswerAll);
+    for command in [Command::Find(Id([7; 20])), Command::Get(Id([7; 20]), 1)] {
+        let started = driver.now;
+        driver.give(started, Input::Command(command));
+        let op = driver.output.commands.iter().rev().find_map(|result| result.ok()).unwrap();
+        let ended = loop {
+            driver.step(&Step::Wait { millis: 4_000, in_time: true });
+            driver.step(&Step::AnswerAll);
+            let events = driver.output.events.iter().zip(&driver.event_times);
+            if let Some(ended) = events.clone().find(|(event, _)| event.finished() == Some(op)) {
+                break (ended.0.clone(), *ended.1);
+            }
+            assert!(driver.now < started + Limits::DEFAULT.lookup_duration * 2, "{op:?} still runs");
+        };
+        match ended {
+            (Event::FindNodeFinished { ending, .. }, at) => {
+                assert_eq!(ending, Ending::OutOfTime);
+                assert_eq!(at, started + Limits::DEFAULT.lookup_duration);
+            }
+            // It goes on with those whom it found until then.
+            (Event::GetFinished { values, .. }, at) => {
+                assert!(at > started + Limits::DEFAULT.lookup_duration && values > 0, "{values}");
+            }
+            (event, _) => panic!("{event:?}"),
+        }
+    }
 }
 
 /// A caller that never polls is refused new operations, and loses the end of none.

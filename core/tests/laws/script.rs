@@ -9,7 +9,7 @@ use quickcheck::{Arbitrary, Gen};
 pub enum Step {
     /// Time passes, in milliseconds; whether the driver wakes up in time or late.
     Wait { millis: u32, in_time: bool },
-    /// The clock goes back by so many milliseconds, for one step.
+    /// The clock goes back by so many milliseconds, until time passes again.
     Back { millis: u16 },
     /// The clock jumps by so many hours.
     Jump { hours: u8 },
