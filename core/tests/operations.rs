@@ -33,9 +33,11 @@ fn put(scene: &mut Scene, key: Id) -> (Vec<Sent>, Duration, Ending, usize) {
     }
 }
 
-/// A get run to its end: what was sent, the values in the order of their events, and how many the
-/// final event counts.
-fn get(scene: &mut Scene, key: Id, wanted: usize) -> (Vec<Sent>, Vec<(u128, Vec<u8>)>, usize) {
+/// A value, and after how many milliseconds it was found.
+type Found = (u128, Vec<u8>);
+
+/// A get run to its end: what was sent, what was found, and how much of that the final event counts.
+fn get(scene: &mut Scene, key: Id, wanted: usize) -> (Vec<Sent>, Vec<Found>, usize) {
     scene.sent();
     scene.events.clear();
     let start = scene.now;
