@@ -1,1 +1,1 @@
-//! (stub)
+//! Benchmarks of khashmir, beside other people's crates. What they gave stands in `RESULTS.md`.
