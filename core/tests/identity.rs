@@ -7,6 +7,7 @@ use common::*;
 use core::time::Duration;
 use khashmir::Contact;
 use khashmir::krpc::{Call, Method};
+use khashmir::node::Ending;
 
 /// A node with one contact.
 fn acquainted() -> (Scene, Contact) {
@@ -145,6 +146,38 @@ fn a_new_contact_is_pinged_once_more_after_a_quarter_of_an_hour() {
     let pings = queries(&scene.sent(), Method::Ping);
     assert_eq!(pings, [(friend.addr, 900.0 + answered.as_micros() as f64 / 1e6)]);
     assert!(scene.knows(&friend));
+}
+
+#[test]
+fn a_contact_that_failed_once_is_pinged_again() {
+    let (mut scene, friend) = acquainted();
+    scene.run_for(20 * MINUTE);
+    scene.peer(friend).reply = Box::new(|_, _| Reply::Silence);
+    scene.node.find_node(scene.now, friend.id).unwrap();
+    scene.run_for(9 * SECOND);
+    let failed = scene.now;
+    scene.sent();
+    scene.run_for(20 * MINUTE);
+    // Sent again, as every query is: after two and six seconds.
+    let pings = asked(failed, &scene.sent(), Method::Ping);
+    assert_eq!(pings, [(1, 900_000), (1, 902_000), (1, 906_000)]);
+    // That one failed too; the third in a row is the last.
+    assert!(scene.knows(&friend));
+    scene.run_for(20 * MINUTE);
+    assert!(!scene.knows(&friend));
+}
+
+#[test]
+fn an_answer_without_contacts_fails_its_sender() {
+    let (mut scene, friend) = acquainted();
+    for n in 1..=3 {
+        let op = scene.node.find_node(scene.now, friend.id).unwrap();
+        scene.peer(friend).reply = Box::new(|_, _| Reply::Bare);
+        let (_, event) = scene.finish(op);
+        let nobody = khashmir::Event::FindNodeFinished { op, ending: Ending::Complete, closest: vec![] };
+        assert_eq!(event, nobody);
+        assert_eq!(scene.knows(&friend), n < 3);
+    }
 }
 
 #[test]

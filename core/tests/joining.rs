@@ -120,6 +120,8 @@ fn a_bucket_that_nobody_looked_into_for_an_hour_is_refreshed_at_a_checkpoint() {
     scene.befriend([Peer::new(near(key, 1))]);
     scene.node.find_node(scene.now, key).unwrap();
     scene.run_for(59 * MINUTE);
+    // What others look for does not count.
+    scene.deliver(addr(1), &query(id_near(key, 1), 1, Call::FindNode { target: key }));
     scene.sent();
     scene.events.clear();
     scene.run_for(HOUR);

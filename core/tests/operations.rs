@@ -213,6 +213,15 @@ fn an_empty_answer_is_an_answer() {
 }
 
 #[test]
+fn what_nobody_can_have_stored_is_no_value() {
+    let (mut scene, key) = neighbourhood();
+    scene.peer(near(key, 1)).values = vec![vec![], vec![b'v'; 1392], vec![b'v'; 1391], vec![b'v'; 60_000]];
+    let (_, found, count) = get(&mut scene, key, 1000);
+    assert_eq!(found.iter().map(|(_, value)| value.len()).collect::<Vec<_>>(), [1391]);
+    assert_eq!(count, 1);
+}
+
+#[test]
 fn a_ping_tells_who_answered_and_how_soon() {
     let mut scene = Scene::new();
     let friend = near(far_key(&scene.node), 1);

@@ -62,6 +62,8 @@ pub enum Reply {
     Error(ErrorCode),
     /// An answer under another id.
     As(Id),
+    /// An answer that says no more than who answers.
+    Bare,
 }
 
 /// Networks of scripted peers are local ones.
@@ -157,8 +159,10 @@ impl Peer {
     fn answer(&mut self, now: Instant, transaction_id: TransactionId, query: &Query<'_>) -> Option<Vec<u8>> {
         let method = query.call.method();
         let mut out = BytesMut::new();
-        let id = match (self.reply)(now, method) {
-            Reply::Answer => self.contact.id,
+        let reply = (self.reply)(now, method);
+        let is_bare = matches!(reply, Reply::Bare);
+        let id = match reply {
+            Reply::Answer | Reply::Bare => self.contact.id,
             Reply::As(id) => id,
             Reply::Silence => return None,
             Reply::Error(code) => {
@@ -169,6 +173,7 @@ impl Peer {
         let values: Vec<&[u8]> = self.values.iter().map(|value| &value[..]).collect();
         let mut response = Response::new(id);
         match method {
+            _ if is_bare => {}
             Method::Ping | Method::Join => response.ip = self.ip.map(CompactAddress),
             Method::StoreValue => {}
             Method::FindNode | Method::FindValue => {

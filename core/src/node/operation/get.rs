@@ -69,8 +69,11 @@ impl Get {
         match &mut self.phase {
             Phase::Search(search) => search.answered(asker.parts, from, response),
             Phase::Fetch(fetch) if method == Method::GetValue => {
-                let values: Vec<Bytes> =
-                    response.values.iter().flat_map(|v| v.iter()).map(Bytes::copy_from_slice).collect();
+                // Others are no values: nobody stores them, and they may be as long as a datagram.
+                let lens = 1..=asker.parts.config.limits.value_len;
+                let values = response.values.iter().flat_map(|values| values.iter());
+                let values = values.filter(|value| lens.contains(&value.len()));
+                let values: Vec<Bytes> = values.map(Bytes::copy_from_slice).collect();
                 fetch.answered(from, &values, asker.parts.config.get_rounds);
                 values.into_iter().for_each(|value| self.deliver(asker, value));
             }
