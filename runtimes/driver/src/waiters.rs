@@ -1,39 +1,51 @@
 //! Who waits for which operation.
 
+use async_channel::Sender;
+use khashmir::node::CommandError;
 use khashmir::{Event, OpId};
 use std::collections::HashMap;
 
-/// One who started an operation and waits for its events.
-pub trait Waiter {
-    /// Hears an event of its operation; the final one is the last. Must not block.
-    fn hear(&self, event: Event);
+/// What a caller is told of an operation: first whether the node has taken it.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Taken,
+    Refused(CommandError),
+    Event(Event),
+}
 
-    /// Whether it has gone away, so that its operation can be cancelled.
-    fn is_gone(&self) -> bool;
+/// One who started an operation: a channel with room for all that will be told.
+#[derive(Debug)]
+pub(crate) struct Waiter(pub(crate) Sender<Told>);
+
+impl Waiter {
+    pub(crate) fn tell(&self, told: Told) {
+        // Fails only if nobody listens.
+        let _unheard = self.0.try_send(told);
+    }
+
+    /// Whether nobody listens any more, so that the operation can be cancelled.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 /// The waiters of the operations that run: as many at most as the node has slots for operations.
-#[derive(Debug)]
-pub struct Waiters<W> {
-    by_op: HashMap<OpId, W>,
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    by_op: HashMap<OpId, Waiter>,
 }
 
-impl<W: Waiter> Waiters<W> {
-    /// Nobody waits.
-    pub fn new() -> Waiters<W> {
-        Waiters { by_op: HashMap::new() }
-    }
-
+impl Waiters {
     /// `waiter` will hear the events of `op`.
-    pub fn add(&mut self, op: OpId, waiter: W) {
+    pub(crate) fn add(&mut self, op: OpId, waiter: Waiter) {
         self.by_op.insert(op, waiter);
     }
 
     /// Hands an event to the one who waits for it. One that belongs to no operation comes back.
-    pub fn hand_out(&mut self, event: Event) -> Option<Event> {
+    pub(crate) fn hand_out(&mut self, event: Event) -> Option<Event> {
         if let Some(op) = event.finished() {
             if let Some(waiter) = self.by_op.remove(&op) {
-                waiter.hear(event);
+                waiter.tell(Told::Event(event));
             }
             return None;
         }
@@ -41,87 +53,54 @@ impl<W: Waiter> Waiters<W> {
             return Some(event);
         };
         if let Some(waiter) = self.by_op.get(op) {
-            waiter.hear(event);
+            waiter.tell(Told::Event(event));
         }
         None
     }
 
     /// The operations whose waiters have gone away.
-    pub fn abandoned(&self) -> Vec<OpId> {
+    pub(crate) fn abandoned(&self) -> Vec<OpId> {
         self.by_op.iter().filter(|(_, waiter)| waiter.is_gone()).map(|(op, _)| *op).collect()
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.by_op.len()
-    }
-
-    /// Whether nobody waits.
-    pub fn is_empty(&self) -> bool {
-        self.by_op.is_empty()
-    }
-}
-
-impl<W: Waiter> Default for Waiters<W> {
-    fn default() -> Waiters<W> {
-        Waiters::new()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_channel::unbounded;
     use khashmir::{Config, Id, Instant, Node};
-    use std::cell::{Cell, RefCell};
-    use std::rc::Rc;
-
-    #[derive(Clone, Default)]
-    struct Listener {
-        heard: Rc<RefCell<Vec<Event>>>,
-        gone: Rc<Cell<bool>>,
-    }
-
-    impl Waiter for Listener {
-        fn hear(&self, event: Event) {
-            self.heard.borrow_mut().push(event);
-        }
-
-        fn is_gone(&self) -> bool {
-            self.gone.get()
-        }
-    }
 
     /// A node that knows nobody serves its own values: a whole story without a network.
     #[test]
     fn each_hears_its_own_events_and_is_forgotten_after_the_last() {
         let now = Instant::ORIGIN;
         let mut node = Node::new(Config::default(), [1; 32], now).unwrap();
-        let mut waiters = Waiters::new();
-        let [putter, getter, pinger] = [(); 3].map(|()| Listener::default());
+        let mut waiters = Waiters::default();
+        let [(putter, to_putter), (getter, to_getter), (pinger, to_pinger)] = [(); 3].map(|()| unbounded());
         let key = Id([7; 20]);
-        waiters.add(node.put(now, key, b"value").unwrap(), putter.clone());
-        waiters.add(node.get(now, key, 10).unwrap(), getter.clone());
+        waiters.add(node.put(now, key, b"value").unwrap(), Waiter(putter));
+        waiters.add(node.get(now, key, 10).unwrap(), Waiter(getter));
         let ping = node.ping(now, "192.88.98.1:9".parse().unwrap()).unwrap();
-        waiters.add(ping, pinger.clone());
+        waiters.add(ping, Waiter(pinger));
         while let Some(event) = node.poll_event() {
             assert_eq!(waiters.hand_out(event), None);
         }
-        assert!(matches!(putter.heard.borrow()[..], [Event::PutFinished { copies: 1, .. }]));
-        let heard = getter.heard.borrow();
-        let [Event::ValueFound { value, .. }, Event::GetFinished { values: 1, .. }] = &heard[..] else {
-            panic!("{heard:?}");
+        assert!(matches!(to_putter.try_recv(), Ok(Told::Event(Event::PutFinished { copies: 1, .. }))));
+        let Ok(Told::Event(Event::ValueFound { value, .. })) = to_getter.try_recv() else {
+            panic!("no value");
         };
         assert_eq!(&value[..], b"value");
-        assert_eq!(waiters.len(), 1, "only the ping runs");
+        assert!(matches!(to_getter.try_recv(), Ok(Told::Event(Event::GetFinished { values: 1, .. }))));
+        assert_eq!(waiters.by_op.len(), 1, "only the ping runs");
 
         assert_eq!(waiters.abandoned(), []);
-        pinger.gone.set(true);
+        drop(to_pinger);
         assert_eq!(waiters.abandoned(), [ping]);
         assert!(node.cancel(now, ping));
         while let Some(event) = node.poll_event() {
             assert_eq!(waiters.hand_out(event), None);
         }
-        assert!(waiters.is_empty());
+        assert!(waiters.by_op.is_empty());
         assert_eq!(waiters.hand_out(Event::CheckpointPassed), Some(Event::CheckpointPassed));
     }
 }

@@ -1,66 +1,43 @@
 //! The handle: what callers ask of the node.
 
+use crate::callers::Command;
+use crate::error::Error;
 use crate::operation::{Operation, Values};
-use crate::task::{self, Command};
+use crate::waiters::{Told, Waiter};
+use async_channel::{Receiver, Sender, bounded, unbounded};
 use bytes::Bytes;
+use futures_core::Stream;
 use khashmir::node::{CommandError, Pong, Stats};
-use khashmir::{Config, Contact, Event, Id, Instant, Node, OpId};
-use khashmir_driver::{Clock, Error, Sockets, seed};
-use smol::channel::{Receiver, Sender, bounded, unbounded};
-use smol::stream::Stream;
-use std::io;
+use khashmir::{Contact, Event, Id, Instant, Node, OpId};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Commands that wait for the task. More senders wait in turn.
-const MAX_COMMANDS: usize = 64;
-
-/// Events that a reader of [`Dht::events`] may be behind before it loses the oldest.
+/// Events that a reader of [`Handle::events`] may be behind before it loses the oldest.
 const MAX_EVENTS_BEHIND: usize = 64;
 
-/// A handle to a running node. Clones are handles to the same one.
+/// A handle to a running node. Clones are handles to the same one. Dropping a future or a stream
+/// cancels the operation that it waits for.
 ///
 /// Every method waits for room among the commands first. The node may refuse an operation
 /// ([`Error::Refused`]) while too many are running; after a shutdown all fail with
 /// [`Error::Stopped`].
 #[derive(Clone, Debug)]
-pub struct Dht {
+pub struct Handle {
     commands: Sender<Command>,
-    /// Tells the task that a waiter has gone.
+    /// Tells the driver that a waiter has gone.
     abandoned: Sender<()>,
     id: Id,
     local_addrs: Arc<[SocketAddr]>,
 }
 
-impl Dht {
-    /// Starts a new node, which knows nobody, on `sockets`. Their families are those of its
-    /// configuration, whatever that says.
-    ///
-    /// Fails if the configuration cannot work ([`khashmir::config::ConfigError`] inside), or the
-    /// system has no randomness or cannot watch the sockets.
-    pub fn start(sockets: Sockets, config: Config) -> io::Result<Dht> {
-        let config = Config { address_families: sockets.address_families(), ..config };
-        let (clock, seed) = (Clock::start(), seed()?);
-        Dht::run(sockets, clock, Node::new(config, seed, clock.now()).map_err(invalid)?)
-    }
-
-    /// Starts the node that made `snapshot`, after it was down for `downtime`; otherwise as
-    /// [`start`](Self::start).
-    pub fn restore(sockets: Sockets, config: Config, snapshot: &[u8], downtime: Duration) -> io::Result<Dht> {
-        let config = Config { address_families: sockets.address_families(), ..config };
-        let (clock, seed) = (Clock::start(), seed()?);
-        let node = Node::restore(config, snapshot, downtime, seed, clock.now()).map_err(invalid)?;
-        Dht::run(sockets, clock, node)
-    }
-
-    fn run(sockets: Sockets, clock: Clock, node: Node) -> io::Result<Dht> {
-        let local_addrs = sockets.local_addrs()?.into();
-        let id = node.id();
-        let (commands, taken) = bounded(MAX_COMMANDS);
-        let (abandoned, sweeps) = bounded(1);
-        smol::spawn(task::Task::new(node, clock, sockets, taken, sweeps)?.run()).detach();
-        Ok(Dht { commands, abandoned, id, local_addrs })
+impl Handle {
+    pub(crate) fn new(
+        commands: Sender<Command>,
+        abandoned: Sender<()>,
+        id: Id,
+        local_addrs: Vec<SocketAddr>,
+    ) -> Handle {
+        Handle { commands, abandoned, id, local_addrs: local_addrs.into() }
     }
 
     /// The node's id.
@@ -150,7 +127,7 @@ impl Dht {
         self.ask(|node, _| node.stats()).await
     }
 
-    /// What [`restore`](Self::restore) needs.
+    /// What [`Node::restore`] needs.
     pub async fn snapshot(&self) -> Result<Bytes, Error> {
         self.ask(|node, _| node.snapshot()).await
     }
@@ -179,7 +156,7 @@ impl Dht {
     pub async fn shutdown(&self) {
         let (stopped, wait) = bounded::<()>(1);
         if self.send(Command::Stop(stopped)).await.is_ok() {
-            // The task drops the sender when all else is closed.
+            // The driver drops the sender when all else is closed.
             let _closed = wait.recv().await;
         }
     }
@@ -220,12 +197,12 @@ impl Dht {
     /// Starts an operation, which tells through the channel what comes of it.
     async fn begin(
         &self,
-        (teller, told): (Sender<task::Told>, Receiver<task::Told>),
+        (teller, told): (Sender<Told>, Receiver<Told>),
         start: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError> + Send + 'static,
     ) -> Result<Operation, Error> {
         // Made before the command is sent, so that whoever gives up while it waits is noticed.
         let operation = Operation::new(told, self.abandoned.clone());
-        self.send(Command::Start(Box::new(start), task::Teller(teller))).await?;
+        self.send(Command::Start(Box::new(start), Waiter(teller))).await?;
         operation.taken().await
     }
 }
@@ -235,8 +212,4 @@ fn copies(event: Event) -> Option<usize> {
         Event::PutFinished { copies, .. } => Some(copies),
         _ => None,
     }
-}
-
-fn invalid(error: khashmir::config::ConfigError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error)
 }

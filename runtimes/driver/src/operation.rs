@@ -1,12 +1,12 @@
 //! An operation as the one who started it sees it.
 
-use crate::task::Told;
+use crate::error::Error;
+use crate::waiters::Told;
+use async_channel::{Receiver, Sender};
 use bytes::Bytes;
+use futures_core::Stream;
 use khashmir::Event;
 use khashmir::node::Ending;
-use khashmir_driver::Error;
-use smol::channel::{Receiver, Sender};
-use smol::stream::Stream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -64,7 +64,7 @@ impl Drop for Operation {
     }
 }
 
-/// The values that a [`get`](crate::Dht::get) finds, as they arrive; each distinct one once.
+/// The values that a [`get`](crate::Handle::get) finds, as they arrive; each distinct one once.
 ///
 /// The search does not wait for a slow reader. It may find 1,536 values, which wait here.
 #[derive(Debug)]
