@@ -128,7 +128,25 @@ fn a_refused_token_is_looked_up_again_once() {
         renewed.push(said(1).len() == 4);
     }
     assert_eq!(renewed, [true, false, false], "the new token was good");
-    assert!(scene.knows(&near(key, 2)), "a token grown old is no failure of its giver");
+}
+
+#[test]
+fn a_token_grown_old_is_no_failure_of_its_giver() {
+    let (mut scene, key) = neighbourhood();
+    // New contacts have been pinged once more by then.
+    scene.run_for(20 * MINUTE);
+    scene.peer(near(key, 2)).reply = Box::new(|_, method| match method {
+        Method::StoreValue => Reply::Error(ErrorCode::InvalidToken),
+        _ => Reply::Answer,
+    });
+    scene.peer(near(key, 3)).reply = Box::new(|_, method| match method {
+        Method::StoreValue => Reply::Error(ErrorCode::ServerError),
+        _ => Reply::Answer,
+    });
+    put(&mut scene, key);
+    let start = scene.now;
+    scene.run_for(20 * MINUTE);
+    assert_eq!(to(asked(start, &scene.sent(), Method::Ping)), [3], "who failed is pinged again");
 }
 
 #[test]

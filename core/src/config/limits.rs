@@ -51,7 +51,8 @@ pub struct Limits {
     pub query_sources: usize,
     /// Outstanding requests. 1,024.
     pub transactions: usize,
-    /// Outstanding pings of strangers and of stale contacts, of those. 256.
+    /// Outstanding pings of strangers (half of them at most; the oldest gives way) and of stale
+    /// contacts, of those. 256.
     pub pings: usize,
     /// Datagrams not yet polled. 1,024.
     pub outbox_datagrams: usize,
