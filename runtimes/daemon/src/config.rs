@@ -118,7 +118,7 @@ impl Default for PeersConfig {
 }
 
 /// The node in the distributed hash table.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DhtConfig {
     /// Nodes to join by, until the daemon knows others.
@@ -129,6 +129,22 @@ pub struct DhtConfig {
     /// Networks in which the limits per address and per prefix do not hold
     /// (protocol, section 7). For tests with many nodes on one machine.
     pub uncounted_networks: Vec<Network>,
+    /// Queries of one address that are answered in a second; four times as
+    /// many may come at once. Where few machines share, each asks each other
+    /// two or three for every file that it installs.
+    #[serde(deserialize_with = "in_range::<1, 65_535, _>")]
+    pub queries_per_second_per_address: u64,
+}
+
+impl Default for DhtConfig {
+    fn default() -> Self {
+        Self {
+            bootstrap: Vec::new(),
+            local_networks: Vec::new(),
+            uncounted_networks: Vec::new(),
+            queries_per_second_per_address: 512,
+        }
+    }
 }
 
 /// The files kept for apt and for peers.

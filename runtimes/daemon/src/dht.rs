@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use khashmir::config::AddressFamilies;
+use khashmir::config::{AddressFamilies, Limits};
 use khashmir::{Config, Event, Id};
 use khashmir_smol::{Error, Sockets, Values};
 use smol::future::FutureExt as _;
@@ -49,6 +49,11 @@ impl Dht {
             address_families: sockets.address_families(),
             local_networks: networks(&dht.local_networks),
             uncounted_networks: networks(&dht.uncounted_networks),
+            limits: Limits {
+                queries_per_second_and_source: u32::try_from(dht.queries_per_second_per_address)
+                    .unwrap_or(u32::MAX),
+                ..Limits::DEFAULT
+            },
             ..Config::default()
         };
         let saved = {

@@ -5,9 +5,12 @@
 //! nobody claims to have the file, it is asked as a plain proxy would.
 
 mod counted;
+mod hopes;
+mod lookup;
 mod requests;
 mod run;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ use crate::peer;
 use crate::publisher::Publisher;
 use crate::upstream::Fault;
 
+use hopes::Hopes;
+use lookup::Lookup;
 use run::{Outcome, Run};
 
 /// Requests to peers at a time, over all files: each holds a piece in memory until its hash is
@@ -37,6 +42,7 @@ pub struct Exchange {
     peers: Arc<peer::Client>,
     publisher: Publisher,
     requests: Arc<Semaphore>,
+    hopes: Arc<Hopes>,
 }
 
 impl Exchange {
@@ -44,7 +50,7 @@ impl Exchange {
     #[must_use]
     pub fn new(context: Arc<Context>, dht: Dht, publisher: Publisher) -> Self {
         let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Self { context, dht, peers: Arc::default(), publisher, requests }
+        Self { context, dht, peers: Arc::default(), publisher, requests, hopes: Arc::default() }
     }
 
     /// A file came into the cache, so peers may be told of it.
@@ -63,33 +69,44 @@ impl Exchange {
         mirror: &Mirror,
         wanted: Expectation,
     ) -> Result<Verified, MirrorError> {
-        let planned = match wanted.size {
-            Some(size) => self.plan(size).await.map(|plan| (plan, size)),
-            // Nothing can be planned, and no index has named it: no peer announces it.
-            None => None,
-        };
-        if let Some((plan, size)) = planned {
-            let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
-            match run.carry_out().await? {
-                Outcome::Complete(verified) => return Ok(verified),
-                Outcome::MirrorAlone => {}
+        if let Some(size) = wanted.size {
+            // Without a size nothing can be planned; and no index has named the file, so that no
+            // peer announces it.
+            let own = self.dht.own_addresses().await;
+            if let Some(plan) = self.plan(size, own.clone()) {
+                let lookup = Lookup {
+                    dht: self.dht.clone(),
+                    hopes: Arc::clone(&self.hopes),
+                    hedge_delay: self.hedge_delay(),
+                    own,
+                };
+                let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
+                match run.carry_out(lookup).await? {
+                    Outcome::Complete(verified) => return Ok(verified),
+                    Outcome::MirrorAlone => {}
+                }
             }
         }
         from_mirror(fetch, mirror).await
     }
 
+    /// How long the mirror waits for peers at most.
+    fn hedge_delay(&self) -> Duration {
+        Duration::from_millis(self.context.config.mirror.hedge_delay_ms)
+    }
+
     /// A plan for a file of `size` bytes; `None` for one too large.
-    async fn plan(&self, size: u64) -> Option<Download> {
+    fn plan(&self, size: u64, own: Vec<SocketAddr>) -> Option<Download> {
         let (mirror, dht) = (&self.context.config.mirror, &self.context.config.dht);
-        let hedge_delay = Duration::from_millis(mirror.hedge_delay_ms);
+        let hedge_delay = self.hedge_delay();
         let default = DownloadConfig::default();
         let config = DownloadConfig {
-            mirror_delay: hedge_delay,
+            mirror_delay: if self.hopes.are_high() { hedge_delay } else { Duration::ZERO },
             late_min: default.late_min.max(hedge_delay),
             late_max: default.late_max.max(hedge_delay),
             mirror_retry: Duration::from_millis(mirror.retry_delay_ms),
             address_families: self.dht.address_families(),
-            own: self.dht.own_addresses().await,
+            own,
             local_networks: dht.local_networks.iter().map(|network| network.to_ipnet()).collect(),
             ..default
         };

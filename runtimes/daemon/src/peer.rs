@@ -18,7 +18,7 @@ use smol::{Async, Executor};
 
 use crate::Context;
 
-pub use client::{Client, Wanted};
+pub use client::{Client, PeerError, Wanted};
 
 use limit::UploadLimit;
 use places::Places;

@@ -32,6 +32,12 @@ use announcement::{Address, Item};
 const MAX_FILES: usize = 32_768;
 /// Files announced for the first time at once.
 const AT_ONCE: usize = 8;
+/// Files announced for the first time in a second, on average, and how many may be ahead of that:
+/// each costs the same few nodes some queries, which they answer only so many of, and the lookups
+/// of files that somebody waits for come first.
+const PER_SECOND: u32 = 32;
+const AHEAD: u32 = 64;
+const EVENLY: Duration = Duration::from_millis(1000 / PER_SECOND as u64);
 /// Between two comparisons at least; or ten times as long as one takes, if that is more.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause after the node was too busy.
@@ -69,6 +75,8 @@ struct Task {
     /// To be announced, what was used last first.
     waiting: VecDeque<Announceable>,
     running: usize,
+    /// When the next would be announced if all had come evenly.
+    next_at: Instant,
     /// What an earlier run announced, until this one has met all that it announces itself.
     earlier: Arc<HashSet<Item>>,
     done: (Sender<Done>, Receiver<Done>),
@@ -93,7 +101,10 @@ enum Undone {
 }
 
 enum Woken {
+    /// There is something to compare.
     Changed,
+    /// The next file may be announced.
+    Turn,
     Done(Done),
     Stopped,
 }
@@ -107,6 +118,7 @@ impl Task {
             announced: HashMap::new(),
             waiting: VecDeque::new(),
             running: 0,
+            next_at: Instant::now(),
             earlier: Arc::default(),
             done: bounded(AT_ONCE),
         }
@@ -157,7 +169,15 @@ impl Task {
                 };
                 Woken::Changed
             };
-            match done.or(changed).or(happened).or(due).await {
+            let turn = async {
+                match self.waiting.is_empty() || self.running >= AT_ONCE {
+                    true => Timer::never().await,
+                    false => Timer::at(self.may_start_at()).await,
+                };
+                Woken::Turn
+            };
+            match done.or(changed).or(happened).or(due).or(turn).await {
+                Woken::Turn => {}
                 Woken::Changed => is_due = true,
                 Woken::Done(Done { sha256, result }) => {
                     if let Some(again) = self.finished(sha256, result)? {
@@ -211,9 +231,11 @@ impl Task {
     fn start_waiting(&mut self) {
         let Some(at) = self.address else { return };
         while self.running < AT_ONCE
+            && self.may_start_at() <= Instant::now()
             && let Some(file) = self.waiting.pop_front()
         {
             self.running += 1;
+            self.next_at = self.next_at.max(Instant::now()) + EVENLY;
             self.announced.insert(file.sha256, Announced { at, items: Vec::new(), is_running: true });
             let (context, dht, done) = (Arc::clone(&self.context), self.dht.clone(), self.done.0.clone());
             let earlier = Arc::clone(&self.earlier);
@@ -260,6 +282,11 @@ impl Task {
                 Ok(Some(BUSY_PAUSE))
             }
         }
+    }
+
+    /// When the next may be announced.
+    fn may_start_at(&self) -> Instant {
+        self.next_at.checked_sub(EVENLY * AHEAD).unwrap_or(self.next_at)
     }
 
     fn count(&self) -> u64 {

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use khashmir::Id;
-use khashmir::claim::{ClaimKey, PIECE_LEN, file_key, v6_key};
-use khashmir::config::AddressFamilies;
+use khashmir::claim::{ClaimKey, PIECE_LEN};
 use khashmir::download::{Failure, Request, RequestId, Source, What};
 use khashmir_apt::Sha256;
 use sha1::{Digest as _, Sha1};
@@ -17,7 +16,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::lock::{Mutex, Semaphore};
 use smol::stream::StreamExt as _;
 
-use super::Exchange;
+use super::{Exchange, Lookup};
 use crate::dht::Dht;
 use crate::fetch::{Fetch, Mirror, MirrorError};
 use crate::peer::{self, Wanted};
@@ -69,7 +68,6 @@ pub(super) struct Requests {
     running: HashMap<RequestId, Running>,
     /// One turn for each peer: a file uses one connection to it, in order.
     turns: HashMap<SocketAddr, Arc<Mutex<()>>>,
-    lookup: Option<Task<()>>,
     teller: Sender<Told>,
     told: Receiver<Told>,
 }
@@ -92,33 +90,14 @@ impl Requests {
             permits: Arc::clone(&exchange.requests),
             running: HashMap::new(),
             turns: HashMap::new(),
-            lookup: None,
             teller,
             told,
         }
     }
 
-    /// Looks the file's keys up: of peers that have IPv4, and of those that have only IPv6, if we
-    /// can reach them.
-    pub(super) fn look_up(&mut self) {
-        let (dht, teller) = (self.dht.clone(), self.teller.clone());
-        let key = file_key(&self.target.sha256.0);
-        let v6 = (dht.address_families() != AddressFamilies::Ipv4).then(|| v6_key(&key));
-        self.lookup = Some(smol::spawn(async move {
-            let find = async |key: Id, kind: ClaimKey| {
-                let Some(mut values) = dht.get(key).await else { return };
-                while let Some(value) = values.next().await {
-                    tell(&teller, Told::Value(value, kind)).await;
-                }
-            };
-            let find_v6 = async {
-                if let Some(key) = v6 {
-                    find(key, ClaimKey::FileV6).await;
-                }
-            };
-            smol::future::zip(find(key, ClaimKey::File), find_v6).await;
-            tell(&teller, Told::LookupEnded).await;
-        }));
+    /// Has the file looked up.
+    pub(super) fn look_up(&self, lookup: Lookup) {
+        smol::spawn(lookup.run(self.target.sha256, self.teller.clone())).detach();
     }
 
     /// Makes a request of the plan.

@@ -10,7 +10,7 @@ use smol::future::FutureExt as _;
 
 use super::counted::Counted;
 use super::requests::{Piece, Requests, Target, Told};
-use super::{Exchange, digest};
+use super::{Exchange, Lookup, digest};
 use crate::Context;
 use crate::cache::Verified;
 use crate::fetch::{Fetch, MAX_LEN, Mirror, MirrorError, Origin};
@@ -65,8 +65,8 @@ impl Run {
     }
 
     /// Carries the plan out.
-    pub(super) async fn carry_out(mut self) -> Result<Outcome, MirrorError> {
-        self.requests.look_up();
+    pub(super) async fn carry_out(mut self, lookup: Lookup) -> Result<Outcome, MirrorError> {
+        self.requests.look_up(lookup);
         loop {
             // First what is no longer there, then who is to send it again.
             while let Some(event) = self.plan.poll_event() {

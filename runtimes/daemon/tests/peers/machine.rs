@@ -49,6 +49,11 @@ impl Setup {
         Self { bootstrap: vec![other.peers()], ..self }
     }
 
+    /// In networks like these addresses are counted.
+    pub fn counted(self) -> Self {
+        Self { counted: true, ..self }
+    }
+
     pub fn impatient(self) -> Self {
         Self { hedge_delay_ms: 300, ..self }
     }
@@ -88,6 +93,11 @@ impl Machine {
     /// Where others reach it.
     pub fn peers(&self) -> SocketAddr {
         self.daemon().peers_address()
+    }
+
+    /// Where apt reaches it.
+    pub fn proxy(&self) -> SocketAddr {
+        self.daemon().proxy_address()
     }
 
     pub fn stats(&self) -> &Stats {

@@ -1,0 +1,71 @@
+//! Looking a file's keys up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use khashmir::Id;
+use khashmir::claim::{Claim, ClaimKey, file_key, v6_key};
+use khashmir::config::AddressFamilies;
+use khashmir_apt::Sha256;
+use smol::channel::Sender;
+use smol::stream::StreamExt as _;
+
+use super::hopes::Hopes;
+use super::requests::Told;
+use crate::dht::Dht;
+
+/// The lookup of one file. It goes on when its plan has ended, until it is known whether it would
+/// have been worth waiting for.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    pub(super) dht: Dht,
+    pub(super) hopes: Arc<Hopes>,
+    /// How long anyone waits for it.
+    pub(super) hedge_delay: Duration,
+    /// Our own addresses, at which nothing is found.
+    pub(super) own: Vec<SocketAddr>,
+}
+
+impl Lookup {
+    /// Tells the values under the file's key: of peers that have IPv4, and under the other one of
+    /// those that have only IPv6, if we can reach them.
+    pub(super) async fn run(self, sha256: Sha256, teller: Sender<Told>) {
+        let began = Instant::now();
+        let (is_noted, is_refused) = (AtomicBool::new(false), AtomicBool::new(false));
+        let key = file_key(&sha256.0);
+        let find = async |key: Id, kind: ClaimKey| {
+            let Some(mut values) = self.dht.get(key).await else {
+                return is_refused.store(true, Ordering::Relaxed);
+            };
+            while let Some(value) = values.next().await {
+                if self.is_of_others(&value, kind) && !is_noted.swap(true, Ordering::Relaxed) {
+                    self.hopes.note(began.elapsed() <= self.hedge_delay);
+                }
+                let is_heard = teller.send(Told::Value(value, kind)).await.is_ok();
+                if !is_heard && is_noted.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        };
+        let find_v6 = async {
+            if self.dht.address_families() != AddressFamilies::Ipv4 {
+                find(v6_key(&key), ClaimKey::FileV6).await;
+            }
+        };
+        smol::future::zip(find(key, ClaimKey::File), find_v6).await;
+        if !is_noted.into_inner() && !is_refused.into_inner() {
+            self.hopes.note(false);
+        }
+        // Fails when the plan has ended.
+        let _unheard = teller.send(Told::LookupEnded).await;
+    }
+
+    fn is_of_others(&self, value: &[u8], kind: ClaimKey) -> bool {
+        let is_own = |address: SocketAddr| self.own.contains(&address);
+        Claim::decode(value, kind).is_ok_and(|claim| {
+            !claim.v4.is_some_and(|v4| is_own(v4.into())) && !claim.v6.is_some_and(|v6| is_own(v6.into()))
+        })
+    }
+}
