@@ -87,6 +87,27 @@ impl Node {
         parts.tokens.rotate(&mut parts.rngs.token);
         parts.store.expire(parts.now);
         parts.emit(Event::CheckpointPassed);
+        self.refresh();
+        if self.parts.tables.iter().all(|table| table.is_empty())
+            && self.parts.timers.get(Timer::Rejoin).is_none()
+        {
+            self.maintenance.joined(&mut self.parts, 0);
+        }
+    }
+
+    /// A join is over. It looked up our own neighbourhood; who is far from us we know by chance, if
+    /// at all, and our neighbours, who joined as we did, know no better: so looks further.
+    pub(super) fn joined(&mut self, contacts: usize) {
+        self.maintenance.joined(&mut self.parts, contacts);
+        if contacts > 0 {
+            self.parts.tables.iter_mut().for_each(|table| table.joined());
+            self.refresh();
+        }
+    }
+
+    /// Looks up an id in each bucket in which nothing was looked up for too long.
+    fn refresh(&mut self) {
+        let parts = &mut self.parts;
         let room = MAX_REFRESHES.saturating_sub(self.operations.upkeep());
         let Parts { tables, rngs, now, .. } = parts;
         let mut targets = Vec::<Id>::new();
@@ -96,11 +117,6 @@ impl Node {
         for target in targets {
             let find = Find::start(&mut self.parts, target);
             self.start(Kind::Find(find), true);
-        }
-        if self.parts.tables.iter().all(|table| table.is_empty())
-            && self.parts.timers.get(Timer::Rejoin).is_none()
-        {
-            self.maintenance.joined(&mut self.parts, 0);
         }
     }
 

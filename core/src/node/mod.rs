@@ -114,7 +114,6 @@ impl Node {
         let usable = snapshot.contacts.iter().filter(|contact| parts.allows(&contact.addr));
         let contacts: Vec<Contact> = usable.copied().take(parts.config.limits.pings).collect();
         if !contacts.is_empty() {
-            parts.tables.iter_mut().for_each(|table| table.restarted());
             self.maintenance.remember_earlier(&contacts);
             self.start(Kind::Join(Join::back_through(contacts)), true);
         }
@@ -438,7 +437,7 @@ impl Node {
             return;
         };
         match event {
-            Event::JoinFinished { contacts, .. } => self.maintenance.joined(&mut self.parts, contacts),
+            Event::JoinFinished { contacts, .. } => self.joined(contacts),
             Event::PutFinished { .. } => {
                 if let Some((item, copies_of_others)) = put {
                     self.publications.stored(&mut self.parts, item, copies_of_others);

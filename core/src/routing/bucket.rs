@@ -27,7 +27,7 @@ pub(super) struct Bucket {
     /// Answered while the bucket was full: takes the place of the oldest if that fails. With
     /// whether it is counted.
     pub(super) candidate: Option<(Contact, bool)>,
-    /// When a lookup last had its target here; `None`: not since the restart.
+    /// When a lookup last had its target here; `None`: not since we joined.
     pub(super) looked_up: Option<Instant>,
 }
 

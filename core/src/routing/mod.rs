@@ -159,9 +159,11 @@ impl RoutingTable {
         self.buckets[index].looked_up = Some(now);
     }
 
-    /// After a restart every bucket wants a refresh.
-    pub fn restarted(&mut self) {
-        self.buckets.iter_mut().for_each(|bucket| bucket.looked_up = None);
+    /// Our neighbourhood has been looked up for the first time: every other bucket wants a refresh.
+    pub fn joined(&mut self) {
+        if let [others @ .., _] = &mut self.buckets[..] {
+            others.iter_mut().for_each(|bucket| bucket.looked_up = None);
+        }
     }
 
     /// Random ids, one in the range of each bucket in which nothing was looked up for too long.

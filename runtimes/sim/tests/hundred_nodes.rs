@@ -99,3 +99,19 @@ fn the_values_lie_with_the_closest_nodes() {
         }
     }
 }
+
+/// Who has just joined knows its neighbours, and they know theirs: unless each has also looked far,
+/// parts of the network do not see each other.
+#[test]
+fn a_network_that_has_just_grown_is_whole() {
+    let mut network = Network::new(83, Link::GOOD);
+    let nodes = network.grow(600, &Config::default());
+    let mut missed = Vec::new();
+    for n in 0..100 {
+        let put = network.put(nodes[usize::from(n) * 6], key(n), b"here");
+        network.run_until_finished(put);
+        let get = network.get(nodes[599 - usize::from(n) * 3], key(n), 1);
+        missed.extend(network.run_until_finished(get).values.is_empty().then_some(n));
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}
