@@ -6,10 +6,18 @@ use khashmir_sim::{Link, Network, NodeIndex};
 
 /// Thirty nodes: ten in both networks, ten in each alone.
 fn mixed(seed: u64) -> (Network, [Vec<NodeIndex>; 3]) {
+    grown(seed, [10, 10, 10])
+}
+
+/// So many nodes in both networks, in IPv4 alone, in IPv6 alone.
+fn grown(seed: u64, counts: [usize; 3]) -> (Network, [Vec<NodeIndex>; 3]) {
     let mut network = Network::new(seed, Link::GOOD);
     let families = [AddressFamilies::Both, AddressFamilies::Ipv4, AddressFamilies::Ipv6];
-    let groups =
-        families.map(|address_families| network.grow(10, &Config { address_families, ..Config::default() }));
+    let mut counts = counts.into_iter();
+    let groups = families.map(|address_families| {
+        let config = Config { address_families, ..Config::default() };
+        network.grow(counts.next().unwrap_or(0), &config)
+    });
     (network, groups)
 }
 
@@ -50,6 +58,22 @@ fn a_node_in_both_finds_what_each_stored() {
         assert!(finds(&mut network, ipv4[9 - at], key4), "value {n} among those with IPv4 alone");
         assert!(finds(&mut network, ipv6[9 - at], key6), "value {n} among those with IPv6 alone");
     }
+}
+
+/// Six answers are enough in each network, not six in all: the one asked first would hide the other.
+#[test]
+fn a_node_in_both_finds_what_is_stored_in_both_under_one_key() {
+    let (mut network, [both, ipv4, ipv6]) = grown(44, [1, 20, 20]);
+    let key = Id([77; 20]);
+    for (by, value) in [(ipv4[3], b"over IPv4"), (ipv6[3], b"over IPv6")] {
+        let put = network.put(by, key, value);
+        network.run_until_finished(put);
+    }
+    let get = network.get(both[0], key, 10);
+    let mut values = network.run_until_finished(get).values;
+    values.sort();
+    let expected = ["over IPv4", "over IPv6"];
+    assert_eq!(values, expected);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Asker, Progress};
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, Method, Response};
 use crate::node::event::{Ending, Event, OpId};
-use crate::node::parts::Parts;
+use crate::node::parts::{Family, Parts};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -31,7 +31,6 @@ enum Phase {
 #[derive(Debug)]
 struct Fetch {
     holders: Vec<Holder>,
-    answers: usize,
 }
 
 #[derive(Debug)]
@@ -132,7 +131,7 @@ impl Get {
             rounds: 0,
             state: State::Waiting,
         });
-        self.phase = Phase::Fetch(Fetch { holders: holders.collect(), answers: 0 });
+        self.phase = Phase::Fetch(Fetch { holders: holders.collect() });
         let parts = &asker.parts;
         let own: Vec<Bytes> = parts.store.values(parts.now, &self.key).map(Bytes::copy_from_slice).collect();
         own.into_iter().for_each(|value| self.deliver(asker, value));
@@ -151,12 +150,18 @@ impl Get {
 }
 
 impl Fetch {
-    /// The next to ask, as long as more answers are wanted than are on their way.
+    /// The next to ask, as long as more answers are wanted in its network than have come or are on
+    /// their way.
     fn next(&mut self, answers: usize) -> Option<&mut Holder> {
-        let asked = self.holders.iter().filter(|holder| holder.state == State::Asked).count();
+        let in_hand = Family::ALL.map(|family| {
+            let has_or_will = |holder: &&Holder| holder.rounds > 0 || holder.state == State::Asked;
+            let in_family = |holder: &&Holder| Family::of(&holder.contact.addr) == family;
+            self.holders.iter().filter(in_family).filter(has_or_will).count()
+        });
         // One who has more to say is asked again in any case.
         let more = |holder: &&mut Holder| {
-            holder.state == State::Waiting && (holder.rounds > 0 || self.answers + asked < answers)
+            let in_hand = in_hand[Family::of(&holder.contact.addr) as usize];
+            holder.state == State::Waiting && (holder.rounds > 0 || in_hand < answers)
         };
         self.holders.iter_mut().find(more)
     }
@@ -171,9 +176,6 @@ impl Fetch {
         // What does not fit a response comes in random order: asking again reaches the rest.
         let unfinished = holder.received.len() < holder.num && !values.is_empty();
         let hopeful = before < holder.received.len() || holder.rounds < 3;
-        if holder.rounds == 1 {
-            self.answers += 1;
-        }
         holder.state =
             if unfinished && hopeful && holder.rounds < max_rounds { State::Waiting } else { State::Done };
     }
