@@ -64,16 +64,16 @@ fn a_node_in_both_finds_what_each_stored() {
 #[test]
 fn a_node_in_both_finds_what_is_stored_in_both_under_one_key() {
     let (mut network, [both, ipv4, ipv6]) = grown(44, [1, 20, 20]);
-    let key = Id([77; 20]);
-    for (by, value) in [(ipv4[3], b"over IPv4"), (ipv6[3], b"over IPv6")] {
-        let put = network.put(by, key, value);
-        network.run_until_finished(put);
+    for key in (0..10).map(|n| Id([n * 25; 20])) {
+        for (by, value) in [(ipv4[3], b"over IPv4"), (ipv6[3], b"over IPv6")] {
+            let put = network.put(by, key, value);
+            network.run_until_finished(put);
+        }
+        let get = network.get(both[0], key, 10);
+        let mut values = network.run_until_finished(get).values;
+        values.sort();
+        assert_eq!(values, ["over IPv4", "over IPv6"], "{key}");
     }
-    let get = network.get(both[0], key, 10);
-    let mut values = network.run_until_finished(get).values;
-    values.sort();
-    let expected = ["over IPv4", "over IPv6"];
-    assert_eq!(values, expected);
 }
 
 #[test]
