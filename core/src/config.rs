@@ -103,7 +103,8 @@ pub struct Upkeep {
     pub value_lifetime: Duration,
     /// A publisher stores its value again. 2.5 h, so that it never expires between.
     pub republish_after: Duration,
-    /// Between two renewals, so that many of them do not come at once. 3 s.
+    /// Between two renewals, so that many of them do not come at once. 3 s; less for so many
+    /// publications (300 by default) that they would expire meanwhile.
     pub republish_spacing: Duration,
     /// A join that found nobody is tried again, doubling up to `checkpoint_interval`. 20 s.
     pub rejoin_after: Duration,

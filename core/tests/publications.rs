@@ -122,3 +122,19 @@ fn nothing_is_published_without_bound() {
     scene.node.unpublish(scene.now, key, &[0]);
     scene.node.publish(scene.now, key, &[3]).unwrap();
 }
+
+#[test]
+fn so_many_values_that_the_usual_spacing_would_let_them_expire_are_renewed_in_time() {
+    const VALUES: u16 = 4000;
+    let (mut scene, key) = with_a_friend();
+    for n in 0..VALUES {
+        let op = scene.node.publish(scene.now, id_near(key, (n % 200) as u8), &n.to_be_bytes()).unwrap();
+        scene.finish(op);
+    }
+    scene.sent();
+    scene.run_for(3 * HOUR);
+    let mut renewed: Vec<Vec<u8>> = stores(&scene.sent()).into_iter().map(|(value, _)| value).collect();
+    renewed.sort();
+    renewed.dedup();
+    assert_eq!(renewed.len(), usize::from(VALUES));
+}

@@ -16,11 +16,14 @@ pub(super) struct Publications {
     /// When each is due next.
     due: BTreeMap<Item, Instant>,
     order: BTreeSet<(Instant, Item)>,
-    /// The earliest time of the next renewal: they come one at a time, some way apart.
+    /// The earliest time of the next renewal: they come some way apart.
     not_before: Instant,
-    /// The one that is being renewed.
-    renewing: Option<Item>,
+    /// Those that are being renewed.
+    renewing: BTreeSet<Item>,
 }
+
+/// Renewals at a time, where one at a time can't keep up.
+const MAX_RENEWING: usize = 16;
 
 impl Publications {
     /// Renews nothing for a while: after a restart others have to be found first.
@@ -43,23 +46,22 @@ impl Publications {
         known
     }
 
-    /// The item to renew now, if its time has come and no other is under way.
+    /// An item to renew now, if its time has come and not too many others are under way.
     pub(super) fn take_due(&mut self, parts: &mut Parts) -> Option<Item> {
-        let (due, item) = self.order.first()?;
-        if self.renewing.is_some() || self.not_before.max(*due) > parts.now {
+        if self.next_renewal(parts)? > parts.now {
             return None;
         }
-        self.renewing = Some(item.clone());
-        self.not_before = parts.now + parts.config.upkeep.republish_spacing;
-        self.schedule(parts);
-        self.renewing.clone()
+        let (_, item) = self.order.first()?.clone();
+        self.renewing.insert(item.clone());
+        self.not_before = parts.now + self.spacing(parts);
+        let due = parts.now + parts.config.upkeep.republish_after;
+        self.set_due(parts, item.clone(), due);
+        Some(item)
     }
 
     /// A put of `item` is over; so many other nodes have stored it.
     pub(super) fn stored(&mut self, parts: &mut Parts, item: Item, copies_of_others: usize) {
-        if self.renewing.as_ref() == Some(&item) {
-            self.renewing = None;
-        }
+        self.renewing.remove(&item);
         if self.due.contains_key(&item) {
             let upkeep = &parts.config.upkeep;
             // Nobody took it: the network is away, or we have not joined it yet.
@@ -92,8 +94,23 @@ impl Publications {
         true
     }
 
+    /// Between two renewals. So many publications that the usual spacing would let some expire are
+    /// renewed faster: should all be due at once, in half of the time that is left to them then.
+    fn spacing(&self, parts: &Parts) -> Duration {
+        let upkeep = &parts.config.upkeep;
+        let left = upkeep.value_lifetime.saturating_sub(upkeep.republish_after);
+        let count = u32::try_from(self.due.len().max(1)).unwrap_or(u32::MAX);
+        upkeep.republish_spacing.min(left / 2 / count)
+    }
+
+    fn next_renewal(&self, parts: &Parts) -> Option<Instant> {
+        let is_pressed = self.spacing(parts) < parts.config.upkeep.republish_spacing;
+        let at_once = if is_pressed { MAX_RENEWING } else { 1 };
+        let (due, _) = self.order.first().filter(|_| self.renewing.len() < at_once)?;
+        Some(self.not_before.max(*due))
+    }
+
     fn schedule(&self, parts: &mut Parts) {
-        let first = self.order.first().filter(|_| self.renewing.is_none());
-        parts.timers.set(Timer::Republish, first.map(|(due, _)| (*due).max(self.not_before)));
+        parts.timers.set(Timer::Republish, self.next_renewal(parts));
     }
 }
