@@ -283,6 +283,7 @@ impl Node {
         Stats {
             contacts_ipv4: parts.tables[0].len(),
             contacts_ipv6: parts.tables[1].len(),
+            contacts_restored: self.maintenance.earlier().len(),
             keys: parts.store.keys(),
             values: parts.store.len(),
             store_bytes: parts.store.bytes(),

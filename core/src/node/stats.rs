@@ -40,6 +40,9 @@ pub struct Stats {
     pub contacts_ipv4: usize,
     /// Contacts in the IPv6 routing table.
     pub contacts_ipv6: usize,
+    /// Contacts that a restored node had before; whether they are still there shows when they
+    /// answer.
+    pub contacts_restored: usize,
     /// Keys with values that others stored here.
     pub keys: usize,
     /// Those values.
