@@ -122,6 +122,16 @@ fn answers_that_are_none_end_the_use_of_a_peer() {
 }
 
 #[test]
+fn an_error_is_no_file_however_long_its_text() {
+    let scene = scene("so it is".len(), |setup| setup);
+    let failing = server(|_| Act::Status(500, vec![]));
+    scene.liar.claim(&scene.package, failing.address, PieceHashesRef::None);
+    scene.arrives();
+    let downloads = &scene.machine.stats().downloads;
+    assert_eq!(downloads.files_bad.value() + downloads.pieces_good.value(), 0);
+}
+
+#[test]
 fn who_falls_silent_is_not_waited_for() {
     for act in [Act::Stall(1000, content(1, 3 * PIECE)), Act::Hold(Box::new(Act::Status(404, vec![])))] {
         let scene = scene(3 * PIECE, Setup::impatient);

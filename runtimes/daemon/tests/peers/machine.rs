@@ -128,6 +128,16 @@ impl Machine {
         wait("files are announced", || self.stats().dht.publications.value() >= files);
     }
 
+    /// What `khashmir status` reads.
+    pub fn status(&self) -> serde_json::Value {
+        khashmir_daemon::control::ask_status(self.daemon().data_dir()).unwrap()
+    }
+
+    /// The next start names no other node.
+    pub fn forget_bootstrap(&mut self) {
+        self.config.bootstrap.clear();
+    }
+
     /// A clean stop; its data stays.
     pub fn stop(&mut self) {
         smol::block_on(self.daemon.take().unwrap().stop());

@@ -1,7 +1,7 @@
 //! What is announced, and served, after a daemon ended.
 
 use super::archive::{Archive, content};
-use super::machine::{Setup, asked_for};
+use super::machine::{Setup, asked_for, wait};
 use super::mirror::Mirror;
 
 const PIECE: usize = 524_288;
@@ -43,4 +43,17 @@ fn all_is_announced_again_after_a_clean_stop() {
 #[test]
 fn all_is_announced_again_after_a_kill() {
     comes_back(true);
+}
+
+#[test]
+fn a_machine_finds_its_way_back_without_bootstrap() {
+    let mirror = Mirror::of(&Archive::default(), |_| None);
+    let a = Setup::at("127.0.0.1").start(&mirror);
+    let mut b = Setup::at("127.0.0.2").joining(&a).start(&mirror);
+    wait("B has joined", || b.status()["dht"]["contacts"] == 1);
+    let peers = b.peers();
+    b.stop();
+    b.forget_bootstrap();
+    b.start_again(&mirror, peers);
+    wait("B is back", || b.status()["dht"]["contacts"] == 1);
 }
