@@ -1,14 +1,16 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, HostPort, LogLevel};
 
+mod greeting;
 mod status;
 
+pub use greeting::Greeting;
 pub use status::render as render_status;
 
 /// Fetches apt's packages from other machines that have them, and from the
@@ -136,32 +138,6 @@ impl RunOptions {
     }
 }
 
-/// What a person is told once the daemon is ready. The second line is for
-/// programs too: `listening: proxy ADDRESS, peers ADDRESS`.
-pub fn greeting(proxy: SocketAddr, peers: SocketAddr, data_dir: &Path, bootstrap: &[HostPort]) -> String {
-    let others = match bootstrap {
-        [] => "no other node is known yet; name one with --bootstrap HOST:PORT".to_owned(),
-        known => {
-            let known: Vec<String> = known.iter().map(HostPort::to_string).collect();
-            format!("joining others by way of {}", known.join(", "))
-        }
-    };
-    let mut reached = proxy;
-    if reached.ip().is_unspecified() {
-        reached.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    format!(
-        "khashmir {version}\n\
-         listening: proxy {proxy}, peers {peers}\n\
-         data: {data}\n\
-         {others}\n\
-         to point apt at it:\n  \
-         echo 'Acquire::http::Proxy \"http://{reached}\";' | sudo tee /etc/apt/apt.conf.d/00khashmir\n",
-        version = env!("CARGO_PKG_VERSION"),
-        data = data_dir.display(),
-    )
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -233,20 +209,5 @@ mod tests {
             let action = cli.action().unwrap();
             assert_eq!(action, Action::Status { data_dir: PathBuf::from("/d"), json: true });
         }
-    }
-
-    #[test]
-    fn the_greeting_says_what_to_do_next() {
-        let proxy = "127.0.0.1:9977".parse().unwrap();
-        let peers = "[::]:9978".parse().unwrap();
-        let text = greeting(proxy, peers, Path::new("/d"), &[]);
-        assert!(text.contains("listening: proxy 127.0.0.1:9977, peers [::]:9978\n"), "{text}");
-        assert!(text.contains("--bootstrap HOST:PORT"), "{text}");
-        assert!(
-            text.contains("echo 'Acquire::http::Proxy \"http://127.0.0.1:9977\";' | sudo tee /etc/apt/apt.conf.d/00khashmir"),
-            "{text}"
-        );
-        let known = greeting(proxy, peers, Path::new("/d"), &["a.example:1".parse().unwrap()]);
-        assert!(known.contains("a.example:1") && !known.contains("--bootstrap"), "{known}");
     }
 }

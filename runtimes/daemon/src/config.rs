@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use engine::{Admits, DownloadsConfig, LimitsConfig, LookupConfig, RetransmissionConfig, UpkeepConfig};
 pub use error::ConfigError;
+pub use number::{Count, Millis, Seconds};
 pub use value::{HostPort, Network, Size, Upstream};
 
+mod engine;
 mod error;
+mod number;
 mod place;
 mod value;
 
+use number::Knob as _;
 use value::{address, in_range};
 
 /// The whole configuration, as read from a TOML file. What the file leaves
@@ -39,6 +44,8 @@ pub struct Config {
     pub mirror: MirrorConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+    /// How a file is downloaded from peers and the mirror.
+    pub downloads: DownloadsConfig,
 }
 
 /// The proxy that apt talks to.
@@ -91,8 +98,8 @@ pub struct PeersConfig {
     /// has no IPv6. Port 0: any free one, the same for both.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// What all peers together may take, in bytes per second. 0: no limit.
-    pub upload_limit_bytes_per_second: u64,
+    /// What all peers together may take in a second. 0: no limit.
+    pub upload_limit_per_second: Size,
     /// Peers' connections at a time; further ones are refused.
     #[serde(deserialize_with = "in_range::<1, 4096, _>")]
     pub max_connections: u64,
@@ -109,7 +116,7 @@ impl Default for PeersConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9978)),
-            upload_limit_bytes_per_second: 0,
+            upload_limit_per_second: Size::of_bytes(0),
             max_connections: 128,
             max_connections_per_address: 16,
             advertise: None,
@@ -134,15 +141,37 @@ pub struct DhtConfig {
     /// two or three for every file that it installs.
     #[serde(deserialize_with = "in_range::<1, 65_535, _>")]
     pub queries_per_second_per_address: u64,
+    /// Whether others may store values here.
+    pub accept_stores: bool,
+    /// Nodes that a value is stored at.
+    pub store_copies: Count<1, 8>,
+    /// Nodes whose values are waited for.
+    pub get_answers: Count<1, 64>,
+    /// Queries to one node whose values do not fit one response.
+    pub get_rounds: Count<1, 64>,
+    /// How lookups search.
+    pub lookup: LookupConfig,
+    /// Periods of upkeep.
+    pub upkeep: UpkeepConfig,
+    /// What the node refuses, keeps and spends.
+    pub limits: LimitsConfig,
 }
 
 impl Default for DhtConfig {
     fn default() -> Self {
+        let engine = khashmir::Config::default();
         Self {
             bootstrap: Vec::new(),
             local_networks: Vec::new(),
             uncounted_networks: Vec::new(),
             queries_per_second_per_address: 512,
+            accept_stores: engine.accept_stores,
+            store_copies: Count::of(engine.store_copies),
+            get_answers: Count::of(engine.get_answers),
+            get_rounds: Count::of(engine.get_rounds),
+            lookup: LookupConfig::default(),
+            upkeep: UpkeepConfig::default(),
+            limits: LimitsConfig::default(),
         }
     }
 }

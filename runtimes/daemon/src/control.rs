@@ -43,6 +43,8 @@ struct Status<'a> {
     uptime_seconds: u64,
     proxy: SocketAddr,
     peers: SocketAddr,
+    /// Where claims say that this machine is reached; empty: nothing is announced.
+    own_addresses: Vec<SocketAddr>,
     data_dir: &'a Path,
     cache: CacheStatus,
     #[serde(flatten)]
@@ -130,6 +132,7 @@ async fn answer(
             uptime_seconds: started.elapsed().as_secs(),
             proxy: identity.proxy,
             peers: identity.peers,
+            own_addresses: dht.own_addresses().await,
             data_dir: &identity.data_dir,
             cache: CacheStatus {
                 bytes: context.cache.total_bytes(),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use khashmir::config::{AddressFamilies, Limits};
+use khashmir::config::AddressFamilies;
 use khashmir::{Config, Event, Id};
 use khashmir_smol::{Error, Sockets, Values};
 use smol::future::FutureExt as _;
 use smol::stream::{Stream, StreamExt as _};
 
 use crate::Context;
-use crate::config::{HostPort, Network};
+use crate::config::HostPort;
 use crate::database::NodeSnapshot;
 
 /// A handle to the node; clones are handles to the same one.
@@ -43,19 +43,7 @@ impl Dht {
     pub async fn start(context: &Arc<Context>, sockets: Vec<UdpSocket>, peers_port: u16) -> io::Result<Self> {
         let copies = sockets.iter().map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
         let (sockets, copies) = (Sockets::new(sockets)?, Sockets::new(copies)?);
-        let networks = |networks: &[Network]| networks.iter().map(|network| network.to_ipnet()).collect();
-        let dht = &context.config.dht;
-        let config = Config {
-            address_families: sockets.address_families(),
-            local_networks: networks(&dht.local_networks),
-            uncounted_networks: networks(&dht.uncounted_networks),
-            limits: Limits {
-                queries_per_second_and_source: u32::try_from(dht.queries_per_second_per_address)
-                    .unwrap_or(u32::MAX),
-                ..Limits::DEFAULT
-            },
-            ..Config::default()
-        };
+        let config = context.config.dht.engine(sockets.address_families());
         let saved = {
             let context = Arc::clone(context);
             smol::unblock(move || context.database.node_snapshot()).await
@@ -146,6 +134,11 @@ impl Dht {
                 outside.into_iter().map(|seen| SocketAddr::new(seen.ip(), self.peers_port)).collect()
             }
         }
+    }
+
+    /// How many contacts the last run left to this one.
+    pub async fn restored_contacts(&self) -> usize {
+        self.node.stats().await.map_or(0, |stats| stats.contacts_restored)
     }
 
     /// Brings the statistics up to date.

@@ -99,7 +99,7 @@ impl Exchange {
     fn plan(&self, size: u64, own: Vec<SocketAddr>) -> Option<Download> {
         let (mirror, dht) = (&self.context.config.mirror, &self.context.config.dht);
         let hedge_delay = self.hedge_delay();
-        let default = DownloadConfig::default();
+        let default = self.context.config.downloads.engine();
         let config = DownloadConfig {
             mirror_delay: if self.hopes.are_high() { hedge_delay } else { Duration::ZERO },
             late_min: default.late_min.max(hedge_delay),

@@ -177,7 +177,7 @@ impl Running {
                 }
             },
             Err(MirrorError::Rejected(rejection)) => {
-                counters.failed.increment();
+                counters.rejected.increment();
                 fetch.reject(*rejection);
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use clap::Parser as _;
-use khashmir_daemon::cli::{Action, Cli, greeting, render_status};
+use khashmir_daemon::cli::{Action, Cli, Greeting, render_status};
 use khashmir_daemon::config::{Config, LogLevel};
 use khashmir_daemon::control::ask_status;
 use khashmir_daemon::{Daemon, StartError};
@@ -55,7 +55,14 @@ async fn run(config: Config) -> Result<(), StartError> {
         None
     };
     let Some(daemon) = starting.or(interrupted).await.transpose()? else { return Ok(()) };
-    say(&greeting(daemon.proxy_address(), daemon.peers_address(), daemon.data_dir(), &bootstrap));
+    let greeting = Greeting {
+        proxy: daemon.proxy_address(),
+        peers: daemon.peers_address(),
+        data_dir: daemon.data_dir(),
+        bootstrap: &bootstrap,
+        restored_contacts: daemon.restored_contacts(),
+    };
+    say(&greeting.to_string());
 
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");

@@ -39,7 +39,7 @@ pub async fn serve(context: Arc<Context>, listener: TcpListener) {
     let executor = Executor::new();
     let config = &context.config;
     let places = Arc::new(Places::new(&config.peers, config.dht.uncounted_networks.clone()));
-    let upload_limit = UploadLimit::new(config.peers.upload_limit_bytes_per_second);
+    let upload_limit = UploadLimit::new(config.peers.upload_limit_per_second.bytes());
     let server = Arc::new(Server { upload_limit, context });
     let accept = async {
         loop {

@@ -40,6 +40,7 @@ pub struct Daemon {
     dht: Dht,
     context: Arc<Context>,
     identity: Arc<Identity>,
+    restored_contacts: usize,
     _lock: Lock,
 }
 
@@ -53,6 +54,7 @@ impl Daemon {
         let PeerSockets { tcp, udp } = peers;
         let tcp = TcpListener::try_from(tcp).map_err(StartError::Runtime)?;
         let dht = Dht::start(&context, udp, identity.peers.port()).await.map_err(StartError::Runtime)?;
+        let restored_contacts = dht.restored_contacts().await;
         let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
         let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher);
         let tasks = vec![
@@ -62,7 +64,7 @@ impl Daemon {
             smol::spawn(publishing),
             smol::spawn(dht.clone().run(Arc::clone(&context))),
         ];
-        Ok(Self { tasks, dht, context, identity, _lock: lock })
+        Ok(Self { tasks, dht, context, identity, restored_contacts, _lock: lock })
     }
 
     /// Where apt reaches the proxy: the real port if the configuration says 0.
@@ -78,6 +80,11 @@ impl Daemon {
     /// Where the daemon keeps its data.
     pub fn data_dir(&self) -> &Path {
         &self.identity.data_dir
+    }
+
+    /// How many other nodes are known from the last run.
+    pub fn restored_contacts(&self) -> usize {
+        self.restored_contacts
     }
 
     /// What the daemon's parts share.

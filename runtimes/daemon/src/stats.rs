@@ -50,8 +50,10 @@ pub struct DownloadStats {
     pub in_progress: Gauge,
     /// Files that arrived and matched their hash.
     pub completed: Counter,
-    /// Files that did not arrive.
+    /// Files that did not arrive, because nobody could be reached or went on to the end.
     pub failed: Counter,
+    /// Files that the mirror does not have, or does not give; its answer was passed on.
+    pub rejected: Counter,
     /// Files that arrived and did not match their hash.
     pub mismatched: Counter,
     /// Bytes that peers sent, repeated and useless ones included.

@@ -170,6 +170,27 @@ fn a_daemon_says_how_it_is_and_ends_cleanly() {
 }
 
 #[test]
+fn a_node_known_from_the_last_run_is_not_asked_for_again() {
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [one, other] = homes.each_ref().map(tempfile::TempDir::path);
+    let file = one.join("k.toml");
+    fs::write(&file, "[dht]\nlocal_networks = ['127.0.0.0/8']\n").unwrap();
+    let file = file.to_str().unwrap();
+    let first = Running::start(one, &["--config", file]);
+    let peers = first.address("peers");
+    let mut second = Running::start(other, &["--config", file, "--bootstrap", peers]);
+    assert!(second.greeting.contains(&format!("by way of {peers}\n")), "{}", second.greeting);
+    let began = Instant::now();
+    while !status(other, false).1.contains(" 1 node known") {
+        assert!(began.elapsed() < PATIENCE, "the second does not meet the first");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(second.signal(Signal::TERM).code(), Some(0));
+    let second = Running::start(other, &["--config", file]);
+    assert!(second.greeting.contains("1 node known from the last run\n"), "{}", second.greeting);
+}
+
+#[test]
 fn control_c_ends_it_cleanly_too() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(Running::start(home.path(), &["run"]).signal(Signal::INT).code(), Some(0));

@@ -4,25 +4,37 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// A dozen lines out of the status document.
+/// A dozen lines out of the status document; all that it has is in the document itself.
 pub fn render(status: &Value) -> String {
-    let text = |pointer: &str| match status.pointer(pointer) {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => "?".to_owned(),
-    };
-    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-    let size = |pointer: &str| bytesize::ByteSize(number(pointer)).display().iec().to_string();
-    let rows = [
-        ("proxy", text("/proxy")),
-        ("peers", text("/peers")),
-        ("data", text("/data_dir")),
-        ("cache", format!("{} of {}", size("/cache/bytes"), size("/cache/limit_bytes"))),
+    let status = Status(status);
+    let mut lines = format!(
+        "khashmir {}, running for {}\n",
+        status.text("/version"),
+        duration(status.number("/uptime_seconds"))
+    );
+    for (name, value) in rows(&status) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "{name:<15}{value}");
+    }
+    lines
+}
+
+fn rows(status: &Status<'_>) -> [(&'static str, String); 12] {
+    let count = |pointer, one, many| status.count(pointer, one, many);
+    let number = |pointer| status.number(pointer);
+    let size = |pointer| status.size(pointer);
+    let offers = ["plain", "t", "h", "l"].map(|tier| status.number(&format!("/claims/{tier}")));
+    [
+        ("apt's proxy", status.text("/proxy")),
+        ("other machines", format!("{} (TCP for files, UDP for the hash table)", status.text("/peers"))),
+        ("known to them", status.own_addresses()),
+        ("data", status.text("/data_dir")),
+        ("cache", format!("{} of {} used", size("/cache/bytes"), size("/cache/limit_bytes"))),
         (
-            "apt",
+            "asked by apt",
             format!(
-                "{} requests, {} refused, {} cut",
-                number("/apt/requests"),
+                "{}, {} refused, {} cut off",
+                count("/apt/requests", "request", "requests"),
                 number("/apt/refused"),
                 number("/apt/cut")
             ),
@@ -39,46 +51,76 @@ pub fn render(status: &Value) -> String {
         (
             "downloads",
             format!(
-                "{} now, {} done, {} failed, {} with a wrong hash",
+                "{} done, {} under way, {} failed, {} the mirror does not give, {} unlike in the index",
+                count("/downloads/completed", "file", "files"),
                 number("/downloads/in_progress"),
-                number("/downloads/completed"),
                 number("/downloads/failed"),
+                number("/downloads/rejected"),
                 number("/downloads/mismatched")
             ),
         ),
         (
-            "pieces",
-            format!("{} good, {} bad", number("/downloads/pieces_good"), number("/downloads/pieces_bad")),
-        ),
-        ("uploads", format!("{} in {} requests", size("/uploads/bytes"), number("/uploads/requests"))),
-        (
-            "claims read",
+            "from peers",
             format!(
-                "{} plain, {} t, {} h, {} l",
-                number("/claims/plain"),
-                number("/claims/t"),
-                number("/claims/h"),
-                number("/claims/l")
+                "{} right, {} wrong, {} read",
+                count("/downloads/pieces_good", "piece", "pieces"),
+                number("/downloads/pieces_bad"),
+                plural(offers.iter().sum(), "offer", "offers")
             ),
         ),
+        (
+            "to peers",
+            format!("{} in {}", size("/uploads/bytes"), count("/uploads/requests", "answer", "answers")),
+        ),
+        ("on offer", count("/dht/publications", "file", "files")),
         (
             "hash table",
             format!(
-                "{} contacts, {} keys, {} values, {} files announced",
-                number("/dht/contacts"),
-                number("/dht/keys"),
-                number("/dht/values"),
-                number("/dht/publications")
+                "{} known, {} kept for others under {}",
+                count("/dht/contacts", "node", "nodes"),
+                count("/dht/values", "value", "values"),
+                count("/dht/keys", "key", "keys")
             ),
         ),
-    ];
-    let mut lines =
-        format!("khashmir {}, running for {}\n", text("/version"), duration(number("/uptime_seconds")));
-    for (name, value) in rows {
-        // Writing to a String cannot fail.
-        let _ = writeln!(lines, "{name:<12} {value}");
+    ]
+}
+
+/// The document. What it lacks is shown as `?` or 0: an older daemon may still be running.
+struct Status<'a>(&'a Value);
+
+impl Status<'_> {
+    fn text(&self, pointer: &str) -> String {
+        match self.0.pointer(pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => "?".to_owned(),
+        }
     }
-    lines
+
+    fn number(&self, pointer: &str) -> u64 {
+        self.0.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    fn count(&self, pointer: &str, one: &str, many: &str) -> String {
+        plural(self.number(pointer), one, many)
+    }
+
+    fn size(&self, pointer: &str) -> String {
+        bytesize::ByteSize(self.number(pointer)).display().iec().to_string()
+    }
+
+    fn own_addresses(&self) -> String {
+        let addresses = self.0["own_addresses"].as_array().map_or(&[][..], Vec::as_slice);
+        let addresses: Vec<&str> = addresses.iter().filter_map(Value::as_str).collect();
+        match addresses.as_slice() {
+            [] => "not yet: nothing is offered until other nodes have told this one's address".to_owned(),
+            known => format!("as {}", known.join(" and ")),
+        }
+    }
+}
+
+fn plural(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn duration(seconds: u64) -> String {
@@ -97,17 +139,66 @@ mod tests {
     use super::*;
     use crate::stats::Stats;
 
-    #[test]
-    fn every_number_shown_is_one_that_is_counted() {
-        let stats = Stats::default();
-        stats.apt.bytes_from_peers.add(3 << 20);
-        stats.claims.h.add(77);
-        let mut status = serde_json::to_value(&stats).unwrap();
-        status["uptime_seconds"] = 3_700.into();
+    fn document(stats: &Stats) -> Value {
+        let mut status = serde_json::to_value(stats).unwrap();
         status["version"] = "1.2.3".into();
-        let text = render(&status);
-        assert!(text.starts_with("khashmir 1.2.3, running for 1 h 1 min\n"), "{text}");
-        assert!(text.contains("3.0 MiB from peers"), "{text}");
-        assert!(text.contains("77 h,"), "{text}");
+        status["uptime_seconds"] = 3_700.into();
+        status["proxy"] = "127.0.0.1:9977".into();
+        status["peers"] = "[::]:9978".into();
+        status["own_addresses"] = serde_json::json!(["203.0.113.7:9978"]);
+        status["data_dir"] = "/d".into();
+        status["cache"] = serde_json::json!({ "bytes": 1u64 << 30, "limit_bytes": 10u64 << 30 });
+        status
+    }
+
+    #[test]
+    fn a_machine_at_work_reads_like_this() {
+        let stats = Stats::default();
+        stats.apt.requests.add(412);
+        stats.apt.cut.add(2);
+        stats.apt.bytes_from_cache.add(12 << 20);
+        stats.apt.bytes_from_peers.add(380 << 20);
+        stats.apt.bytes_from_mirror.add(20 << 20);
+        stats.downloads.completed.add(405);
+        stats.downloads.failed.add(4);
+        stats.downloads.rejected.add(3);
+        stats.downloads.mismatched.add(5);
+        stats.downloads.pieces_good.add(1297);
+        stats.downloads.pieces_bad.add(6);
+        for (tier, claims) in [&stats.claims.plain, &stats.claims.t, &stats.claims.h, &stats.claims.l]
+            .into_iter()
+            .zip([500, 60, 30, 10])
+        {
+            tier.add(claims);
+        }
+        stats.uploads.bytes.add(33 << 20);
+        stats.uploads.requests.increment();
+        stats.dht.publications.set(405);
+        stats.dht.contacts.set(12);
+        stats.dht.values.set(60);
+        stats.dht.keys.set(44);
+        assert_eq!(
+            render(&document(&stats)),
+            "khashmir 1.2.3, running for 1 h 1 min\n\
+             apt's proxy    127.0.0.1:9977\n\
+             other machines [::]:9978 (TCP for files, UDP for the hash table)\n\
+             known to them  as 203.0.113.7:9978\n\
+             data           /d\n\
+             cache          1.0 GiB of 10.0 GiB used\n\
+             asked by apt   412 requests, 0 refused, 2 cut off\n\
+             sent to apt    12.0 MiB from the cache, 380.0 MiB from peers, 20.0 MiB from mirrors\n\
+             downloads      405 files done, 0 under way, 4 failed, 3 the mirror does not give, 5 unlike in the index\n\
+             from peers     1297 pieces right, 6 wrong, 600 offers read\n\
+             to peers       33.0 MiB in 1 answer\n\
+             on offer       405 files\n\
+             hash table     12 nodes known, 60 values kept for others under 44 keys\n"
+        );
+    }
+
+    #[test]
+    fn who_is_not_reached_yet_is_told_so() {
+        let mut status = document(&Stats::default());
+        status["own_addresses"] = serde_json::json!([]);
+        assert!(render(&status).contains("known to them  not yet"), "{}", render(&status));
     }
 }

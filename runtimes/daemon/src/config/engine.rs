@@ -4,20 +4,21 @@
 //! defaults are the engine's own. A knob that the engine gains does not compile here until it has
 //! a key, or is among those that are set elsewhere.
 
-use khashmir::config::{Admission, AddressFamilies, Limits, LookupPolicy, Retransmission, Upkeep};
+use khashmir::config::{AddressFamilies, Admission, Limits, LookupPolicy, Retransmission, Upkeep};
 use khashmir::download::DownloadConfig;
 use serde::{Deserialize, Serialize};
 
 use super::number::{Count, Knob, Millis, Seconds};
-use super::{DhtConfig, Network, Size};
+use super::{DhtConfig, Size};
 
-/// Makes a table out of a struct of the engine's: `key: type = field`.
+/// Makes a table out of a struct of the engine's: `key: type = field`. Fields that are set
+/// elsewhere stay as the default has them.
 macro_rules! knobs {
     (
         $(#[$doc:meta])*
-        $table:ident = $engine:ty, $default:expr;
+        $table:ident = $engine:ident, $default:expr;
+        elsewhere($($elsewhere:ident)*);
         $($key:ident: $value:ty = $field:ident;)*
-        $(elsewhere: $($elsewhere:ident)*;)?
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,8 +42,8 @@ macro_rules! knobs {
             }
 
             fn to_engine(&self) -> $engine {
-                $(let default = $default; $(let $elsewhere = default.$elsewhere;)*)?
-                $engine { $($field: self.$key.to_engine(),)* $($($elsewhere,)*)? }
+                $(let $elsewhere = $default.$elsewhere;)*
+                $engine { $($field: self.$key.to_engine(),)* $($elsewhere,)* }
             }
         }
     };
@@ -51,6 +52,7 @@ macro_rules! knobs {
 knobs! {
     /// How lookups search.
     LookupConfig = LookupPolicy, khashmir::Config::default().lookup;
+    elsewhere();
     parallelism: Count<1, { LookupPolicy::MAX_PARALLELISM as u64 }> = parallelism;
     leap_frog: bool = leap_frog;
     abort_early: bool = abort_early;
@@ -62,6 +64,7 @@ knobs! {
 knobs! {
     /// When a request is sent again, and when it has failed.
     RetransmissionConfig = Retransmission, khashmir::Config::default().lookup.retransmission;
+    elsewhere();
     resend_after_ms: [Millis<1, 60_000>; 2] = resend_after;
     fail_after_ms: Millis<1, 60_000> = fail_after;
 }
@@ -69,6 +72,7 @@ knobs! {
 knobs! {
     /// Periods of the node's upkeep.
     UpkeepConfig = Upkeep, khashmir::Config::default().upkeep;
+    elsewhere();
     checkpoint_interval_seconds: Seconds<10, 3600> = checkpoint_interval;
     checkpoint_jitter_percent: Count<0, 50> = checkpoint_jitter_percent;
     first_checkpoint_after_seconds: Seconds<1, 3600> = first_checkpoint_after;
@@ -86,6 +90,8 @@ knobs! {
 knobs! {
     /// What the node refuses, keeps and spends (protocol, section 7).
     LimitsConfig = Limits, khashmir::Config::default().limits;
+    // By `uncounted_networks` and `queries_per_second_per_address` in `[dht]`.
+    elsewhere(counted_networks_lifted queries_per_second_and_source);
     // More would be cut to pieces on its way (protocol, section 2).
     datagram_ipv4_bytes: Count<512, 1472> = datagram_ipv4;
     datagram_ipv6_bytes: Count<512, 1452> = datagram_ipv6;
@@ -112,13 +118,13 @@ knobs! {
     operations: Count<64, 65_536> = operations;
     publications: Count<1, 1_000_000> = publications;
     outside_votes: Count<1, 32> = outside_votes;
-    // `uncounted_networks` and `queries_per_second_per_address` under `[dht]`.
-    elsewhere: counted_networks_lifted queries_per_second_and_source;
 }
 
 knobs! {
     /// How a file is downloaded from peers and the mirror.
     DownloadsConfig = DownloadConfig, DownloadConfig::default();
+    // By `[mirror]` and what is known of the mirror, by the node and its `local_networks`.
+    elsewhere(mirror_delay mirror mirror_rate mirror_retry address_families own local_networks);
     gather_ms: Millis<0, 10_000> = gather;
     late_min_ms: Millis<1, 60_000> = late_min;
     late_max_ms: Millis<1, 60_000> = late_max;
@@ -133,8 +139,6 @@ knobs! {
     max_peers: Count<1, 4096> = max_peers;
     max_peers_per_address: Count<1, 256> = max_peers_per_ip;
     wrong_files: Count<1, 100> = wrong_files;
-    // `[mirror]`, what is known of it, and what the node in the hash table has.
-    elsewhere: mirror_delay mirror mirror_rate mirror_retry address_families own local_networks;
 }
 
 /// What makes a contact of one who queried us.

@@ -1,4 +1,8 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use khashmir::config::AddressFamilies;
+use khashmir::download::DownloadConfig;
 
 use super::*;
 
@@ -20,8 +24,9 @@ fn error_at_line(line: usize, text: &str) -> String {
 /// The example with its defaults, or its examples too, no longer comments.
 fn example(uncomment_examples: bool) -> String {
     let is_key = |text: &str| {
-        text.split_once(" = ")
-            .is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        text.split_once(" = ").is_some_and(|(key, _)| {
+            key.bytes().all(|byte| byte.is_ascii_lowercase() || b"46_".contains(&byte))
+        })
     };
     let line = |line: &str| {
         let default = line.strip_prefix('#').filter(|text| is_key(text));
@@ -40,39 +45,110 @@ fn the_example_says_nothing_but_defaults() {
 }
 
 /// The keys that may stand in each table, out of what the parser says when it
-/// meets another.
+/// meets another. The root is "".
 fn known_keys() -> BTreeMap<String, Vec<String>> {
-    let expected = |text: String| -> Vec<String> {
-        let error = parse(&text).unwrap_err().to_string();
-        let message = error.lines().next().unwrap().to_owned();
-        let (_, list) = message.split_once("expected ").unwrap();
-        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-    };
-    let top = expected("zzz = 1".to_owned());
     let mut keys = BTreeMap::new();
-    for table in &top {
-        if parse(&format!("[{table}]")).is_ok() {
-            keys.insert(table.clone(), expected(format!("[{table}]\nzzz = 1")));
-        }
+    let mut tables = vec![String::new()];
+    while let Some(table) = tables.pop() {
+        let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+        let error = parse(&format!("{header}zzz = 1")).unwrap_err().to_string();
+        let (_, list) = error.lines().next().unwrap().split_once("expected ").unwrap();
+        let list: Vec<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let inner = list.iter().map(|key| format!("{table}.{key}").trim_start_matches('.').to_owned());
+        tables.extend(inner.filter(|table| parse(&format!("[{table}]")).is_ok()));
+        keys.insert(table, list);
     }
-    keys.insert(String::new(), top);
     keys
 }
 
 #[test]
 fn the_example_mentions_every_key() {
-    let all: toml::Table = toml::from_str(&example(true)).unwrap();
+    let all: toml::Value = toml::from_str(&example(true)).unwrap();
     let keys = known_keys();
-    assert_eq!(keys.len(), 7, "{keys:?}");
+    assert_eq!(keys.len(), 12, "{keys:?}");
     for (table, keys) in keys {
-        let written = match table.as_str() {
-            "" => &all,
-            table => all[table].as_table().unwrap(),
-        };
+        let written = table.split('.').filter(|name| !name.is_empty()).fold(&all, |all, name| &all[name]);
         for key in keys {
-            assert!(written.contains_key(&key), "khashmir.toml lacks [{table}] {key}");
+            assert!(written.get(&key).is_some(), "khashmir.toml lacks [{table}] {key}");
         }
     }
+}
+
+/// The bounds of every key of the engine's that is a number, as the error for another says them.
+fn bounds() -> Vec<(String, String, [u64; 2])> {
+    let is_the_engines = |table: &str| table.starts_with("dht") || table == "downloads";
+    let keys = known_keys().into_iter().filter(|(table, _)| is_the_engines(table));
+    let keys = keys.flat_map(|(table, keys)| keys.into_iter().map(move |key| (table.clone(), key)));
+    let with_bounds = keys.filter_map(|(table, key)| {
+        let error = parse(&format!("[{table}]\n{key} = -1\n")).err()?.to_string();
+        let (_, allowed) = error.split_once("allowed: ")?;
+        let (least, most) = allowed.lines().next()?.split_once(" to ")?;
+        Some((table, key, [least.parse().ok()?, most.parse().ok()?]))
+    });
+    with_bounds.collect()
+}
+
+fn engine(config: &Config) -> khashmir::Config {
+    config.dht.engine(AddressFamilies::Both)
+}
+
+#[test]
+fn the_defaults_are_the_engines_but_for_queries_per_address() {
+    let ours = engine(&Config::default());
+    let mut theirs = khashmir::Config { address_families: AddressFamilies::Both, ..Default::default() };
+    assert_ne!(ours, theirs);
+    theirs.limits.queries_per_second_and_source = 512;
+    assert_eq!(ours, theirs);
+    assert_eq!(Config::default().downloads.engine(), DownloadConfig::default());
+}
+
+#[test]
+fn whatever_the_bounds_allow_the_engine_takes() {
+    let bounds = bounds();
+    assert!(bounds.len() > 50, "{bounds:?}");
+    for (table, key, values) in &bounds {
+        for value in values {
+            let config = parse(&format!("[{table}]\n{key} = {value}\n")).unwrap();
+            assert_eq!(engine(&config).validate(), Ok(()), "[{table}] {key} = {value}");
+        }
+    }
+    for extreme in [0, 1] {
+        let mut tables: BTreeMap<&str, String> = BTreeMap::new();
+        for (table, key, values) in &bounds {
+            *tables.entry(table).or_default() += &format!("{key} = {}\n", values[extreme]);
+        }
+        let text: String = tables.iter().map(|(table, keys)| format!("[{table}]\n{keys}")).collect();
+        let config = engine(&parse(&text).unwrap());
+        khashmir::Node::new(config, [7; 32], khashmir::Instant::ORIGIN).unwrap().check_invariants();
+    }
+}
+
+#[test]
+fn every_knob_of_the_engine_reaches_it() {
+    let both = |config: &Config| (engine(config), config.downloads.engine());
+    let reaches = |table: &str, key: &str, values: [&str; 2]| {
+        let [one, other] = values.map(|value| parse(&format!("[{table}]\n{key} = {value}\n")).unwrap());
+        assert_ne!(both(&one), both(&other), "[{table}] {key}");
+    };
+    for (table, key, [least, most]) in bounds() {
+        reaches(&table, &key, [&least.to_string(), &most.to_string()]);
+    }
+    for (table, key) in [
+        ("dht", "accept_stores"),
+        ("dht.lookup", "leap_frog"),
+        ("dht.lookup", "abort_early"),
+        ("dht.lookup", "re_ping"),
+    ] {
+        reaches(table, key, ["true", "false"]);
+    }
+    reaches("dht.lookup", "admission", ["'query'", "'answer'"]);
+    reaches("dht.lookup.retransmission", "resend_after_ms", ["[1, 2]", "[1, 3]"]);
+    reaches("dht.limits", "store_bytes", ["'1 MiB'", "'1 MB'"]);
+
+    let text = "[dht.upkeep]\nrefresh_after_seconds = 61\n[dht.lookup.retransmission]\nfail_after_ms = 61\n";
+    let engine = engine(&parse(text).unwrap());
+    assert_eq!(engine.upkeep.refresh_after, Duration::from_secs(61));
+    assert_eq!(engine.lookup.retransmission.fail_after, Duration::from_millis(61));
 }
 
 #[test]
@@ -105,6 +181,15 @@ fn a_wrong_value_names_file_line_key_and_what_is_allowed() {
         (2, "bootstrap", "[dht]\nbootstrap = \"a.example:1\"\n", "sequence"),
         (2, "size_limit", "[cache]\nsize_limit = \"10 potatoes\"\n", "10 GiB"),
         (2, "size_limit", "[cache]\nsize_limit = -5\n", "10 GiB"),
+        (2, "upload_limit_per_second", "[peers]\nupload_limit_per_second = \"fast\"\n", "500 MB"),
+        (2, "store_copies", "[dht]\nstore_copies = 9\n", "1 to 8"),
+        (2, "accept_stores", "[dht]\naccept_stores = 1\n", "boolean"),
+        (2, "parallelism", "[dht.lookup]\nparallelism = 17\n", "1 to 16"),
+        (2, "admission", "[dht.lookup]\nadmission = \"all\"\n", "`answer`"),
+        (2, "resend_after_ms", "[dht.lookup.retransmission]\nresend_after_ms = [1, 0]\n", "1 to 60000"),
+        (2, "checkpoint_interval_seconds", "[dht.upkeep]\ncheckpoint_interval_seconds = 0\n", "10 to 3600"),
+        (2, "datagram_ipv4_bytes", "[dht.limits]\ndatagram_ipv4_bytes = 9000\n", "512 to 1472"),
+        (2, "stall_seconds", "[downloads]\nstall_seconds = \"long\"\n", "1 to 600"),
         (2, "level", "[log]\nlevel = \"loud\"\n", "`debug`"),
     ] {
         let error = error_at_line(line, text);
@@ -136,6 +221,8 @@ fn sizes_are_read_in_the_units_that_people_write() {
     assert!(size("16 EiB").is_err());
     assert_eq!(Size::gib(10).to_string(), "10 GiB");
     assert_eq!(parse("[cache]\nsize_limit = 4096\n").unwrap().cache.size_limit.to_string(), "4 KiB");
+    let peers = parse("[peers]\nupload_limit_per_second = \"2 MB\"\n").unwrap().peers;
+    assert_eq!(peers.upload_limit_per_second.bytes(), 2_000_000);
 }
 
 #[test]

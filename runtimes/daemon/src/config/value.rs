@@ -153,6 +153,11 @@ impl Size {
         Self(gibibytes << 30)
     }
 
+    /// So many bytes.
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
     /// The number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0

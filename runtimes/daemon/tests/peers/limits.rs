@@ -53,7 +53,7 @@ fn connections_are_limited_in_all_and_from_one_address() {
 #[test]
 fn all_uploads_together_keep_to_the_limit() {
     let package = content(1, 300_000);
-    let (machine, _other) = machine(&package, "upload_limit_bytes_per_second = 400_000", false);
+    let (machine, _other) = machine(&package, "upload_limit_per_second = '400 kB'", false);
     let path = encode_path(&Sha256::of(&package).0);
     let began = Instant::now();
     std::thread::scope(|scope| {

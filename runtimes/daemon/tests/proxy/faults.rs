@@ -125,6 +125,9 @@ fn a_404_passes_with_its_text() {
     assert_eq!((answer.status, answer.header("x-why")), (404, Some("gone")));
     assert_eq!(answer.body, b"so it is");
     assert_eq!(setup.requests().len(), 1);
+    // Nothing of ours went wrong.
+    let downloads = &setup.proxy.daemon.context().stats.downloads;
+    assert_eq!((downloads.rejected.value(), downloads.failed.value()), (1, 0));
     // The connection goes on.
     assert_eq!(client.get(&setup.mirror.url("/none"), &[]).status, 404);
 }
