@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use khashmir::Id;
 use khashmir::claim::{Claim, ClaimKey, file_key, v6_key};
 use khashmir::config::AddressFamilies;
 use khashmir_apt::Sha256;
+use smol::Timer;
 use smol::channel::Sender;
+use smol::future::FutureExt as _;
 use smol::stream::StreamExt as _;
 
 use super::hopes::Hopes;
@@ -32,16 +34,21 @@ impl Lookup {
     /// Tells the values under the file's key: of peers that have IPv4, and under the other one of
     /// those that have only IPv6, if we can reach them.
     pub(super) async fn run(self, sha256: Sha256, teller: Sender<Told>) {
-        let began = Instant::now();
-        let (is_noted, is_refused) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is_noted = AtomicBool::new(false);
+        let note = |fulfilled| {
+            if !is_noted.swap(true, Ordering::Relaxed) {
+                self.hopes.note(fulfilled);
+            }
+        };
+        let is_refused = AtomicBool::new(false);
         let key = file_key(&sha256.0);
         let find = async |key: Id, kind: ClaimKey| {
             let Some(mut values) = self.dht.get(key).await else {
                 return is_refused.store(true, Ordering::Relaxed);
             };
             while let Some(value) = values.next().await {
-                if self.is_of_others(&value, kind) && !is_noted.swap(true, Ordering::Relaxed) {
-                    self.hopes.note(began.elapsed() <= self.hedge_delay);
+                if self.is_of_others(&value, kind) {
+                    note(true);
                 }
                 let is_heard = teller.send(Told::Value(value, kind)).await.is_ok();
                 if !is_heard && is_noted.load(Ordering::Relaxed) {
@@ -54,9 +61,14 @@ impl Lookup {
                 find(v6_key(&key), ClaimKey::FileV6).await;
             }
         };
-        smol::future::zip(find(key, ClaimKey::File), find_v6).await;
-        if !is_noted.into_inner() && !is_refused.into_inner() {
-            self.hopes.note(false);
+        let too_late = async {
+            Timer::after(self.hedge_delay).await;
+            note(false);
+            smol::future::pending().await
+        };
+        smol::future::zip(find(key, ClaimKey::File), find_v6).or(too_late).await;
+        if !is_refused.into_inner() {
+            note(false);
         }
         // Fails when the plan has ended.
         let _unheard = teller.send(Told::LookupEnded).await;

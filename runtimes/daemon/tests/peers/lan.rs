@@ -1,8 +1,11 @@
 //! Many small files between two machines that know only each other.
 
+use std::time::{Duration, Instant};
+
 use super::archive::{Archive, content, pool};
 use super::client::Client;
-use super::machine::{Machine, Setup, asked_for};
+use super::liar::Liar;
+use super::machine::{Machine, Setup, asked_for, wait};
 use super::mirror::Mirror;
 
 const FILES: u64 = 200;
@@ -39,4 +42,24 @@ fn many_small_files_come_from_the_only_peer() {
     install_all(&b, &mirror, &files);
     let again = files.iter().filter(|(name, _)| asked_for(&mirror, name) > 1).count();
     assert_eq!(again, 0, "of {FILES} files came from the mirror again");
+}
+
+#[test]
+fn neighbours_that_never_help_are_soon_not_waited_for() {
+    let files: Files = (0..12).map(|n| (format!("p{n}.deb"), content(n + 1, 2000))).collect();
+    let packages: Vec<(&str, &[u8])> = files.iter().map(|(n, c)| (n.as_str(), c.as_slice())).collect();
+    let archive = Archive::of(&packages);
+    let mirror = Mirror::of(&archive, |_| None);
+    let machine = Setup { hedge_delay_ms: 1000, ..Setup::at("127.0.0.1") }.start(&mirror);
+    let neighbour = Liar::joining(&machine);
+    wait("they know each other", || machine.status()["dht"]["contacts"] == 1);
+    neighbour.fall_silent();
+
+    machine.update(&mirror, &archive);
+    let began = Instant::now();
+    for (name, content) in &files {
+        assert!(machine.install(&mirror, name) == *content);
+    }
+    // A second for each of the first few; not for all, although every lookup takes nine.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }

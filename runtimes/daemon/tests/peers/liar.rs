@@ -34,6 +34,11 @@ impl Liar {
         self.put(file_key(&Sha256::of(content).0), &claim.encode());
     }
 
+    /// It answers no more.
+    pub fn fall_silent(&self) {
+        smol::block_on(self.dht.shutdown());
+    }
+
     pub fn put(&self, key: Id, value: &[u8]) {
         assert!(smol::block_on(self.dht.put(key, value)).unwrap() > 0);
     }
