@@ -25,7 +25,7 @@ use value::{address, in_range};
 /// The whole configuration, as read from a TOML file. What the file leaves
 /// out has its default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct Config {
     /// Where the database, the lock, the control socket and (unless
     /// [`CacheConfig::dir`] says otherwise) the cache live. Unset:
@@ -50,7 +50,7 @@ pub struct Config {
 
 /// The proxy that apt talks to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct ProxyConfig {
     /// Address and TCP port. Port 0: any free one.
     #[serde(deserialize_with = "address")]
@@ -91,7 +91,7 @@ impl Default for ProxyConfig {
 
 /// The listener for other machines, and what they may take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct PeersConfig {
     /// Address and port: TCP for files, UDP for the DHT. The unspecified
     /// IPv6 address takes IPv4 too, and becomes `0.0.0.0` where the machine
@@ -126,7 +126,7 @@ impl Default for PeersConfig {
 
 /// The node in the distributed hash table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct DhtConfig {
     /// Nodes to join by, until the daemon knows others.
     pub bootstrap: Vec<HostPort>,
@@ -178,7 +178,7 @@ impl Default for DhtConfig {
 
 /// The files kept for apt and for peers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct CacheConfig {
     /// Where `cache/` and `partial/` are made; one file system. Unset: the
     /// data directory.
@@ -197,7 +197,7 @@ impl Default for CacheConfig {
 
 /// How mirrors are asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct MirrorConfig {
     /// Until a connection stands.
     #[serde(deserialize_with = "in_range::<1, 600, _>")]
@@ -243,7 +243,7 @@ impl Default for MirrorConfig {
 
 /// What is written to standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
 pub struct LogConfig {
     /// The least severe that is written.
     pub level: LogLevel,

@@ -51,7 +51,7 @@ fn rows(status: &Status<'_>) -> [(&'static str, String); 12] {
         (
             "downloads",
             format!(
-                "{} done, {} under way, {} failed, {} the mirror does not give, {} unlike in the index",
+                "{} done, {} under way, {} failed, {} refused by the mirror, {} with a wrong hash",
                 count("/downloads/completed", "file", "files"),
                 number("/downloads/in_progress"),
                 number("/downloads/failed"),
@@ -187,7 +187,7 @@ mod tests {
              cache          1.0 GiB of 10.0 GiB used\n\
              asked by apt   412 requests, 0 refused, 2 cut off\n\
              sent to apt    12.0 MiB from the cache, 380.0 MiB from peers, 20.0 MiB from mirrors\n\
-             downloads      405 files done, 0 under way, 4 failed, 3 the mirror does not give, 5 unlike in the index\n\
+             downloads      405 files done, 0 under way, 4 failed, 3 refused by the mirror, 5 with a wrong hash\n\
              from peers     1297 pieces right, 6 wrong, 600 offers read\n\
              to peers       33.0 MiB in 1 answer\n\
              on offer       405 files\n\

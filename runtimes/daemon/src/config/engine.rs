@@ -22,7 +22,7 @@ macro_rules! knobs {
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
+        #[serde(default, deny_unknown_fields, expecting = "a table of keys")]
         pub struct $table {
             $(
                 #[doc = concat!("[`", stringify!($engine), "::", stringify!($field), "`]")]

@@ -181,6 +181,8 @@ fn a_wrong_value_names_file_line_key_and_what_is_allowed() {
         (2, "bootstrap", "[dht]\nbootstrap = \"a.example:1\"\n", "sequence"),
         (2, "size_limit", "[cache]\nsize_limit = \"10 potatoes\"\n", "10 GiB"),
         (2, "size_limit", "[cache]\nsize_limit = -5\n", "10 GiB"),
+        (1, "dht", "dht = 1\n", "a table of keys"),
+        (2, "retransmission", "[dht.lookup]\nretransmission = 3\n", "a table of keys"),
         (2, "upload_limit_per_second", "[peers]\nupload_limit_per_second = \"fast\"\n", "500 MB"),
         (2, "store_copies", "[dht]\nstore_copies = 9\n", "1 to 8"),
         (2, "accept_stores", "[dht]\naccept_stores = 1\n", "boolean"),
