@@ -40,15 +40,28 @@ impl<'a> DistsPath<'a> {
     }
 }
 
-/// The hash in a path that ends with `/by-hash/SHA256/<64 hex digits>`: such a file
-/// never changes.
+/// The hash by which a path names a file that never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByHash {
+    /// `/by-hash/SHA256/<64 hex digits>`
+    Sha256(Sha256),
+    /// `/by-hash/SHA512/<128 hex digits>`
+    Sha512([u8; 64]),
+}
+
+/// The hash in a path that ends with `/by-hash/SHA256/…` or `/by-hash/SHA512/…`.
 ///
 /// apt asks for the strongest hash that the Release lists, so weaker ones are not looked
 /// at: such files count as unhashed.
 #[must_use]
-pub fn by_hash(path: &str) -> Option<Sha256> {
+pub fn by_hash(path: &str) -> Option<ByHash> {
     let (directory, hash) = path.rsplit_once('/')?;
-    directory.ends_with("/by-hash/SHA256").then(|| hash.parse().ok())?
+    if directory.ends_with("/by-hash/SHA256") {
+        return hash.parse().ok().map(ByHash::Sha256);
+    }
+    let mut sha512 = [0; 64];
+    let is_sha512 = directory.ends_with("/by-hash/SHA512") && hex::decode_to_slice(hash, &mut sha512).is_ok();
+    is_sha512.then_some(ByHash::Sha512(sha512))
 }
 
 #[cfg(test)]
@@ -77,7 +90,11 @@ mod tests {
     fn by_hash_paths_tell_the_hash() {
         let hash = Sha256::of(b"");
         let path = |name: &str| format!("/d/dists/sid/main/by-hash/{name}/{hash}");
-        assert_eq!(by_hash(&path("SHA256")), Some(hash));
+        assert_eq!(by_hash(&path("SHA256")), Some(ByHash::Sha256(hash)));
+        assert_eq!(by_hash(&path("SHA512")), None);
+        let longer = format!("/d/dists/sid/main/by-hash/SHA512/{}", "0f".repeat(64));
+        assert_eq!(by_hash(&longer), Some(ByHash::Sha512([15; 64])));
+        assert_eq!(by_hash(&longer.replace("SHA512", "SHA256")), None);
         assert_eq!(by_hash(&path("MD5Sum")), None);
         assert_eq!(by_hash(&format!("{}0", path("SHA256"))), None);
         assert_eq!(by_hash(&format!("/d/{hash}")), None);

@@ -32,7 +32,8 @@ pub struct Release {
     /// `No-Support-for-Architecture-all: Packages`: what is for `all` stands in each
     /// architecture's Packages, so nobody fetches those of `all`.
     pub all_is_in_each: bool,
-    /// The list `SHA256`, in its order. Weaker lists are not read.
+    /// The list `SHA256`, in its order; of the list `SHA512` what names the same files. Weaker
+    /// lists are not read.
     pub files: Vec<ReleaseFile>,
     /// How many lines of the list were left out because their path leads elsewhere
     /// (absolute, `..`, control characters).
@@ -48,6 +49,8 @@ pub struct ReleaseFile {
     pub size: u64,
     /// Of the whole file.
     pub sha256: Sha256,
+    /// The SHA-512 of the same file, if the Release has one: apt asks by it then.
+    pub sha512: Option<[u8; 64]>,
 }
 
 impl Release {
@@ -68,7 +71,7 @@ impl Release {
         }
         match signed {
             Some(Signed::Head | Signed::Text) => Err(ReleaseError::Unfinished),
-            _ => Ok(parser.release),
+            _ => Ok(parser.finish()),
         }
     }
 
@@ -165,11 +168,20 @@ impl Signed {
     }
 }
 
+/// A list of files that is read.
+#[derive(Clone, Copy)]
+enum List {
+    Sha256,
+    Sha512,
+}
+
 #[derive(Default)]
 struct Parser {
     release: Release,
-    in_sha256: bool,
+    list: Option<List>,
     seen_sha256: bool,
+    /// By path, with the size that stands beside it.
+    sha512: BTreeMap<String, (u64, [u8; 64])>,
     begun: bool,
     /// The stanza has ended: a Release has only one.
     over: bool,
@@ -181,18 +193,17 @@ impl Parser {
         match Line::parse(line) {
             Line::Blank => {
                 self.over = self.begun;
-                self.in_sha256 = false;
+                self.list = None;
             }
             Line::Comment => {}
             _ if self.over => return Err(error("text after the end of the only stanza")),
             Line::Malformed => return Err(error("neither a field nor part of one")),
-            Line::Continuation(text) if self.in_sha256 => {
+            Line::Continuation(text) => {
                 self.file(text).map_err(error)?;
-                if self.release.files.len() > MAX_FILES {
+                if self.release.files.len().max(self.sha512.len()) > MAX_FILES {
                     return Err(ReleaseError::TooManyFiles);
                 }
             }
-            Line::Continuation(_) => {}
             Line::Field(name, value) => self.field(name, value).map_err(error)?,
         }
         Ok(())
@@ -200,7 +211,7 @@ impl Parser {
 
     fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
         self.begun = true;
-        self.in_sha256 = name.eq_ignore_ascii_case(b"SHA256");
+        self.list = None;
         let text = String::from_utf8_lossy(value);
         match name.to_ascii_lowercase().as_slice() {
             b"suite" => self.release.suite = Some(text.into_owned()),
@@ -213,31 +224,56 @@ impl Parser {
             b"sha256" if self.seen_sha256 => return Err("a second SHA256 list"),
             b"sha256" => {
                 self.seen_sha256 = true;
-                if !value.is_empty() {
-                    self.file(value)?;
-                }
+                self.begin(List::Sha256, value)?;
             }
+            b"sha512" => self.begin(List::Sha512, value)?,
             _ => {}
         }
         Ok(())
     }
 
-    /// One line of the list: hash, size, path.
+    fn begin(&mut self, list: List, value: &[u8]) -> Result<(), &'static str> {
+        self.list = Some(list);
+        if value.is_empty() { Ok(()) } else { self.file(value) }
+    }
+
+    /// One line of a list: hash, size, path.
     fn file(&mut self, text: &[u8]) -> Result<(), &'static str> {
-        const SHAPE: &str = "a line of a SHA256 list is: 64 hex digits, size in bytes, path";
+        let Some(list) = self.list else { return Ok(()) };
+        let shape = match list {
+            List::Sha256 => "a line of a SHA256 list is: 64 hex digits, size in bytes, path",
+            List::Sha512 => "a line of a SHA512 list is: 128 hex digits, size in bytes, path",
+        };
         let mut words = deb822::words(text);
         let (Some(hash), Some(size), Some(name), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(SHAPE);
+            return Err(shape);
         };
-        let sha256 = Sha256::parse(hash).map_err(|_| SHAPE)?;
-        let size = deb822::number(size).ok_or(SHAPE)?;
-        match path::from_index(name) {
-            Some(path) => self.release.files.push(ReleaseFile { path, size, sha256 }),
-            None => self.release.skipped += 1,
+        let size = deb822::number(size).ok_or(shape)?;
+        match (list, path::from_index(name)) {
+            (List::Sha256, Some(path)) => {
+                let sha256 = Sha256::parse(hash).map_err(|_| shape)?;
+                self.release.files.push(ReleaseFile { path, size, sha256, sha512: None });
+            }
+            (List::Sha256, None) => self.release.skipped += 1,
+            (List::Sha512, Some(path)) => {
+                let mut sha512 = [0; 64];
+                hex::decode_to_slice(hash, &mut sha512).map_err(|_| shape)?;
+                self.sha512.insert(path, (size, sha512));
+            }
+            (List::Sha512, None) => {}
         }
         Ok(())
+    }
+
+    fn finish(self) -> Release {
+        let Self { mut release, sha512, .. } = self;
+        for file in &mut release.files {
+            let same = sha512.get(&file.path).filter(|(size, _)| *size == file.size);
+            file.sha512 = same.map(|(_, sha512)| *sha512);
+        }
+        release
     }
 }
 
@@ -365,7 +401,26 @@ mod tests {
     }
 
     #[test]
-    fn only_sha256_counts() {
+    fn a_sha512_belongs_to_the_file_of_its_path_and_size() {
+        let digits = "0f".repeat(64);
+        let list = format!(
+            "SHA512:\n {digits} 0 main/binary-amd64/Packages\n {digits} 8 main/source/Sources.xz\n {digits} 1 main/other\n"
+        );
+        for text in [format!("{list}{}", text()), format!("{}{list}", text())] {
+            let release = Release::parse(text.as_bytes()).unwrap();
+            let known: Vec<_> = release.files.iter().filter(|file| file.sha512.is_some()).collect();
+            assert_eq!(known.len(), 1);
+            assert_eq!(
+                (known[0].path.as_str(), known[0].sha512),
+                ("main/binary-amd64/Packages", Some([15; 64]))
+            );
+        }
+        let short = Release::parse(format!("SHA512:\n {HASH} 0 a\n").as_bytes()).unwrap_err();
+        assert!(short.to_string().contains("128 hex digits"), "{short}");
+    }
+
+    #[test]
+    fn nothing_weaker_than_sha256_counts() {
         let weak = "Suite: s\nMD5Sum:\n d41d8cd98f00b204e9800998ecf8427e 0 a\n";
         assert_eq!(Release::parse(weak.as_bytes()).unwrap().files, []);
     }

@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::ALLOW;
-use khashmir_apt::archive::{self, DistsPath};
+use khashmir_apt::archive::{ByHash, DistsPath, by_hash};
 use khashmir_apt::http::{Method, RequestHead};
 use khashmir_apt::url::{Scheme, Target, Upstream};
 
@@ -103,7 +103,7 @@ impl Proxy {
         }
         let from_index = !expected.is_empty();
         // The URL's own hash is what the client wants, whatever an index says.
-        if let Some(sha256) = archive::by_hash(&url.path) {
+        if let Some(ByHash::Sha256(sha256)) = by_hash(&url.path) {
             let size = expected.iter().find(|e| e.sha256 == sha256).and_then(|e| e.size);
             let newest = Expectation { sha256, size };
             let from_index = size.is_some();

@@ -1,7 +1,7 @@
 //! From a URL to what the file must be.
 
 use khashmir_apt::Sha256;
-use khashmir_apt::archive::by_hash;
+use khashmir_apt::archive::{ByHash, by_hash};
 use rusqlite::{Connection, Row, params};
 
 use super::Expected;
@@ -21,7 +21,10 @@ pub(super) fn lookup(
 ) -> Result<Vec<Expected>, DatabaseError> {
     database.read(|connection| {
         let rows = match by_hash(path) {
-            Some(sha256) => listed_by_hash(connection, authority, path, &sha256)?,
+            Some(ByHash::Sha256(Sha256(hash))) => {
+                listed_by_hash(connection, authority, path, "sha256", &hash)?
+            }
+            Some(ByHash::Sha512(hash)) => listed_by_hash(connection, authority, path, "sha512", &hash)?,
             None => listed_by_name(connection, authority, path)?,
         };
         // Some archives keep their packages below `dists/` too.
@@ -51,19 +54,20 @@ fn listed_by_hash(
     connection: &Connection,
     authority: &str,
     path: &str,
-    sha256: &Sha256,
+    column: &str,
+    hash: &[u8],
 ) -> rusqlite::Result<Vec<Expected>> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT f.sha256, f.size
              FROM release_file f
              CROSS JOIN generation g ON g.id = f.generation_id
              CROSS JOIN suite s ON s.id = g.suite_id
-             WHERE f.sha256 = ?3
+             WHERE f.{column} = ?3
                AND s.authority = ?1 AND substr(?2, 1, length(s.dir) + 1) = s.dir || '/'
-             ORDER BY g.seen DESC LIMIT 1",
-        )?
-        .query_map(params![authority, path, sha256.0], expected)?
+             ORDER BY g.seen DESC LIMIT 1"
+        ))?
+        .query_map(params![authority, path, hash], expected)?
         .collect()
 }
 

@@ -85,8 +85,8 @@ impl Generation<'_> {
     fn store_files(&self, transaction: &Transaction<'_>, generation_id: i64) -> rusqlite::Result<()> {
         let mut insert = transaction.prepare_cached(
             "INSERT OR IGNORE INTO release_file
-             (generation_id, path, size, sha256, index_name, preference)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             (generation_id, path, size, sha256, index_name, preference, sha512)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         for file in &self.release.files {
             let index = IndexName::parse(&file.path).map(|(_, compression)| {
@@ -99,7 +99,8 @@ impl Generation<'_> {
                 file.size,
                 file.sha256.0,
                 index.map(|(name, _)| name),
-                index.map(|(_, preference)| preference)
+                index.map(|(_, preference)| preference),
+                file.sha512
             ])?;
         }
         Ok(())
@@ -141,6 +142,7 @@ fn digest(release: &Release) -> [u8; 32] {
         hasher.update(file.path.as_bytes());
         hasher.update(&file.size.to_be_bytes());
         hasher.update(&file.sha256.0);
+        hasher.update(file.sha512.as_ref().map_or(&[], |sha512| &sha512[..]));
     }
     hasher.finish().sha256().0
 }

@@ -110,6 +110,30 @@ fn from_the_release_through_the_index_to_a_package() {
 }
 
 #[test]
+fn where_a_release_has_sha512_files_are_known_by_that_too() {
+    let place = Place::new();
+    let index = packages(&[("pool/a.deb", "a")]);
+    let path = format!("/debian/dists/sid/main/binary-amd64/by-hash/SHA512/{}", "0f".repeat(64));
+    let only_sha256 = release(&[("main/binary-amd64/Packages", &index), ("main/binary-s390x/Packages", "")]);
+    let learn = |text: &str| place.catalog.learn_release(HOST, RELEASE, text.as_bytes()).unwrap();
+    learn(&only_sha256);
+    assert_eq!(place.lookup(&path), []);
+    let digits = "0f".repeat(64);
+    // Of the same files: what was known before is completed.
+    let suite =
+        learn(&format!("{only_sha256}SHA512:\n {digits} {} main/binary-amd64/Packages\n", index.len()));
+    assert_eq!(place.lookup(&path), [expected(&index)]);
+    assert_eq!(place.lookup(&path.replace("/sid/", "/sid2/")), []);
+    assert_eq!(place.missing(&suite), [by_hash(&index)]);
+    // Who asks for an index by it wants that index.
+    let foreign = format!("{only_sha256}SHA512:\n {digits} 0 main/binary-s390x/Packages\n");
+    let suite = learn(&foreign);
+    assert_eq!(place.missing(&suite).len(), 1);
+    place.catalog.record_wanted(HOST, &path.replace("amd64", "s390x")).unwrap();
+    assert_eq!(place.missing(&suite).len(), 2);
+}
+
+#[test]
 fn an_index_that_no_release_lists_teaches_nothing() {
     let place = Place::new();
     let right = packages(&[("pool/a.deb", "right")]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use khashmir_apt::Sha256;
-use khashmir_apt::archive::by_hash;
+use khashmir_apt::archive::{ByHash, by_hash};
 use khashmir_apt::index::{IndexKind, IndexName};
 use khashmir_apt::release::ReleaseFile;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -54,9 +54,12 @@ struct Found {
 
 fn find_index(connection: &Connection, authority: &str, path: &str) -> rusqlite::Result<Option<Found>> {
     const BY_NAME: &str = "f.path = substr(?2, length(s.dir) + 2) AND ?3 IS NULL";
-    const BY_HASH: &str = "f.sha256 = ?3";
-    let sha256 = by_hash(path).map(|sha256| sha256.0);
-    let condition = if sha256.is_some() { BY_HASH } else { BY_NAME };
+    let hash = by_hash(path);
+    let (condition, hash) = match &hash {
+        None => (BY_NAME, None),
+        Some(ByHash::Sha256(sha256)) => ("f.sha256 = ?3", Some(&sha256.0[..])),
+        Some(ByHash::Sha512(sha512)) => ("f.sha512 = ?3", Some(&sha512[..])),
+    };
     connection
         .prepare_cached(&format!(
             "SELECT s.id, f.index_name, w.wanted_ms
@@ -68,7 +71,7 @@ fn find_index(connection: &Connection, authority: &str, path: &str) -> rusqlite:
                AND f.index_name IS NOT NULL
              ORDER BY g.seen DESC LIMIT 1"
         ))?
-        .query_row(params![authority, path, sha256], |row| {
+        .query_row(params![authority, path, hash], |row| {
             Ok(Found { suite_id: row.get(0)?, name: row.get(1)?, wanted_ms: row.get(2)? })
         })
         .optional()
@@ -159,7 +162,12 @@ fn variants(connection: &Connection, generation: &Newest) -> rusqlite::Result<Ve
         .query_map([generation.id, generation.suite_id], |row| {
             Ok(Variant {
                 name: row.get(0)?,
-                file: ReleaseFile { path: row.get(1)?, size: row.get(2)?, sha256: Sha256(row.get(3)?) },
+                file: ReleaseFile {
+                    path: row.get(1)?,
+                    size: row.get(2)?,
+                    sha256: Sha256(row.get(3)?),
+                    sha512: None,
+                },
                 was_asked_for: row.get(4)?,
                 is_learnt: row.get(5)?,
             })

@@ -26,7 +26,8 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     -- The cache's files. Times are milliseconds since 1970.
     CREATE TABLE cached_file (
         sha256 BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
@@ -115,4 +116,10 @@ const STEPS: &[&str] = &["
         wanted_ms INTEGER NOT NULL,
         PRIMARY KEY (suite_id, index_name)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- By which apt asks where the Release has it.
+    ALTER TABLE release_file ADD COLUMN sha512 BLOB;
+    CREATE INDEX release_file_by_sha512 ON release_file (sha512) WHERE sha512 IS NOT NULL;
+",
+];
