@@ -1,5 +1,7 @@
 //! Which files become content-addressed, and by whose word.
 
+use sha2::Digest as _;
+
 use super::archive::{Archive, SUITE, content, pool};
 use super::mirror::{Act, Mirror};
 use super::proxy::Proxy;
@@ -32,6 +34,29 @@ fn indexes_come_from_the_cache_by_name_and_by_hash() {
     }
     assert_eq!(mirror.asked(&Archive::packages_by_name()).len(), 0);
     assert_eq!(mirror.asked(&archive.packages_by_hash()).len(), 1);
+}
+
+#[test]
+fn an_index_asked_for_by_its_sha512_is_the_one_that_is_there() {
+    let mut archive = Archive::of(&[("p.deb", b"p")]);
+    let by_name = Archive::packages_by_name();
+    let packages = archive.files[&by_name].clone();
+    let sha512: String = sha2::Sha512::digest(&packages).iter().map(|byte| format!("{byte:02x}")).collect();
+    let listed = by_name.strip_prefix(&format!("{SUITE}/")).unwrap();
+    let list = format!("SHA512:\n {sha512} {} {listed}\n", packages.len());
+    archive.files.get_mut(&format!("{SUITE}/InRelease")).unwrap().extend(list.into_bytes());
+    let by_sha512 = by_name.replace("Packages", &format!("by-hash/SHA512/{sha512}"));
+    archive.files.insert(by_sha512.clone(), packages.clone());
+
+    let mirror = Mirror::of(&archive, |_| None);
+    let proxy = Proxy::start(&mirror);
+    let mut client = proxy.connect();
+    client.get(&mirror.url(&format!("{SUITE}/InRelease")), &[]).ok();
+    for path in [&by_sha512, &by_sha512, &archive.packages_by_hash(), &by_name] {
+        assert_eq!(client.get(&mirror.url(path), &[]).ok(), packages, "{path}");
+    }
+    let asked = [&by_sha512, &archive.packages_by_hash(), &by_name].map(|path| mirror.asked(path).len());
+    assert_eq!(asked, [1, 0, 0]);
 }
 
 #[test]
