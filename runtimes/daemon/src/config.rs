@@ -108,7 +108,7 @@ pub struct PeersConfig {
     pub max_connections_per_address: u64,
     /// The address that claims name, where the one that other nodes report
     /// is wrong (a forwarded port, say). Unset: as reported.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value::some_address")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value::some_reachable_address")]
     pub advertise: Option<SocketAddr>,
 }
 

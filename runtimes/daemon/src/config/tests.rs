@@ -171,6 +171,8 @@ fn a_wrong_value_names_file_line_key_and_what_is_allowed() {
     for (line, key, text, allowed) in [
         (2, "listen", "[proxy]\nlisten = 9977\n", "127.0.0.1:9977"),
         (2, "listen", "[peers]\nlisten = \"localhost:9978\"\n", "[::]:9978"),
+        (2, "advertise", "[peers]\nadvertise = \"0.0.0.0:9978\"\n", "203.0.113.7:9978"),
+        (2, "advertise", "[peers]\nadvertise = \"192.0.2.1:0\"\n", "203.0.113.7:9978"),
         (2, "advertise", "[peers]\nadvertise = \"203.0.113.7\"\n", "port"),
         (2, "max_connections", "[proxy]\nmax_connections = 0\n", "1 to 4096"),
         (2, "max_connections", "[proxy]\nmax_connections = \"many\"\n", "1 to 4096"),

@@ -278,10 +278,17 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
         .map(|Address(address)| address)
 }
 
-pub(super) fn some_address<'de, D: Deserializer<'de>>(
+/// An address that others can connect to.
+pub(super) fn some_reachable_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
-    address(deserializer).map(Some)
+    let address = address(deserializer)?;
+    if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
+        return Err(de::Error::custom(format!(
+            "nobody can connect to {address}; allowed: an address of one machine with its port, such as \"203.0.113.7:9978\""
+        )));
+    }
+    Ok(Some(address))
 }
 
 /// An integer within bounds, both included.
