@@ -138,3 +138,19 @@ fn so_many_values_that_the_usual_spacing_would_let_them_expire_are_renewed_in_ti
     renewed.dedup();
     assert_eq!(renewed.len(), usize::from(VALUES));
 }
+
+#[test]
+fn however_many_are_due_at_once_while_nobody_is_known_they_are_tried_one_after_another() {
+    const VALUES: u32 = 20_000;
+    let mut config = config();
+    // No time at all is left to a value when it is due: no spacing is close enough.
+    config.upkeep.value_lifetime = config.upkeep.republish_after;
+    let mut scene = Scene::with(config);
+    let key = far_key(&scene.node);
+    for n in 0..VALUES {
+        scene.node.publish(scene.now, key, &n.to_be_bytes()).unwrap();
+        while scene.node.poll_event().is_some() {}
+    }
+    scene.run_for(HOUR);
+    assert_eq!(scene.node.stats().publications, VALUES as usize);
+}

@@ -25,6 +25,9 @@ pub(super) struct Publications {
 /// Renewals at a time, where one at a time can't keep up.
 const MAX_RENEWING: usize = 16;
 
+/// Between two renewals at least, however little time is left: each input starts one.
+const MIN_SPACING: Duration = Duration::from_millis(1);
+
 impl Publications {
     /// Renews nothing for a while: after a restart others have to be found first.
     pub(super) fn hold_for(&mut self, parts: &Parts, duration: Duration) {
@@ -100,7 +103,7 @@ impl Publications {
         let upkeep = &parts.config.upkeep;
         let left = upkeep.value_lifetime.saturating_sub(upkeep.republish_after);
         let count = u32::try_from(self.due.len().max(1)).unwrap_or(u32::MAX);
-        upkeep.republish_spacing.min(left / 2 / count)
+        upkeep.republish_spacing.min(MIN_SPACING.max(left / 2 / count))
     }
 
     fn next_renewal(&self, parts: &Parts) -> Option<Instant> {
