@@ -231,6 +231,17 @@ fn an_empty_answer_is_an_answer() {
 }
 
 #[test]
+fn who_stores_only_short_values_finds_longer_ones_all_the_same() {
+    let mut config = config();
+    config.limits.value_len = 64;
+    let mut scene = Scene::with(config);
+    let key = far_key(&scene.node);
+    scene.befriend([Peer::new(near(key, 1)).holds([vec![b'v'; 65]])]);
+    let (_, found, _) = get(&mut scene, key, 10);
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
 fn what_nobody_can_have_stored_is_no_value() {
     let (mut scene, key) = neighbourhood();
     scene.peer(near(key, 1)).values = vec![vec![], vec![b'v'; 1392], vec![b'v'; 1391], vec![b'v'; 60_000]];

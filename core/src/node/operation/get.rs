@@ -2,6 +2,7 @@
 
 use super::search::Search;
 use super::{Asker, Progress};
+use crate::config::Limits;
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, Method, Response};
 use crate::node::event::{Ending, Event, OpId};
@@ -10,7 +11,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Distinct values that a get delivers at most: those of six full keys.
+/// Distinct values that a get delivers at most: those of six nodes with
+/// [`values_per_key`](Limits::values_per_key) each.
 const MAX_VALUES: usize = 1536;
 
 #[derive(Debug)]
@@ -68,8 +70,9 @@ impl Get {
         match &mut self.phase {
             Phase::Search(search) => search.answered(asker.parts, from, response),
             Phase::Fetch(fetch) if method == Method::GetValue => {
-                // Others are no values: nobody stores them, and they may be as long as a datagram.
-                let lens = 1..=asker.parts.config.limits.value_len;
+                // Others are no values: nobody stores them, and they may be as long as a datagram. Who
+                // stores only shorter ones itself still finds what others do.
+                let lens = 1..=asker.parts.config.limits.value_len.max(Limits::DEFAULT.value_len);
                 let values = response.values.iter().flat_map(|values| values.iter());
                 let values = values.filter(|value| lens.contains(&value.len()));
                 let values: Vec<Bytes> = values.map(Bytes::copy_from_slice).collect();
