@@ -63,10 +63,12 @@ pub(super) fn text(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Sorts out the statuses that mean "not now": 408, 429 and 5xx.
+/// Sorts out the statuses that mean "not now", 408, 429 and 5xx, and those that mean nothing here:
+/// a change of protocols that nobody asked for, and what lies beyond 5xx (RFC 9110, section 15).
 pub(super) fn check_status(response: Response) -> Result<Response, Fault> {
     let status = response.status;
-    let transient = status.is_server_error()
+    let transient = status.is_informational()
+        || status.as_u16() >= 500
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     if !transient {
         return Ok(response);

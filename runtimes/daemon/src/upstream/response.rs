@@ -19,7 +19,7 @@ const SMALL_BODY: usize = 64 * 1024;
 /// A head, and a body to be read.
 #[derive(Debug)]
 pub struct Response {
-    /// The status, none of 408, 429 or 5xx.
+    /// From 200 to 499, but neither 408 nor 429.
     pub status: StatusCode,
     /// All headers, hop-by-hop ones included.
     pub headers: HeaderMap,
