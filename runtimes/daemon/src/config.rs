@@ -219,7 +219,8 @@ pub struct MirrorConfig {
     /// long.
     #[serde(deserialize_with = "in_range::<0, 25_000, _>")]
     pub hedge_delay_ms: u64,
-    /// Connections at a time to one mirror.
+    /// Files fetched at a time from one mirror, each on a connection of its own.
+    /// What passes through comes beside them.
     #[serde(deserialize_with = "in_range::<1, 256, _>")]
     pub connections_per_host: u64,
     /// Where the machine's apt keeps `sources.list` and `sources.list.d`.

@@ -1,8 +1,8 @@
 //! The mirror's side: HTTP requests to the hosts that apt names.
 //!
 //! [`Client::send`] asks once and [`Client::send_patiently`] until something
-//! other than a transient fault comes back. Connections are kept alive and
-//! limited per host; every address is checked before it is dialled, at every hop
+//! other than a transient fault comes back. Connections are kept alive, and those on
+//! which files are fetched are limited per host; every address is checked before it is dialled, at every hop
 //! of a redirect.
 
 pub(crate) mod connect;
@@ -43,13 +43,18 @@ pub struct Request {
     pub target: Upstream,
     /// `Range`, conditions and the like; `Host` and `User-Agent` are added.
     pub headers: HeaderMap,
+    /// Whether it waits for its turn among those that run towards the host. Only what reads its
+    /// answer as fast as it comes may: it would have the others wait for a client that reads slowly,
+    /// or for one that first waits for them. And nobody is content to wait for a small file until
+    /// large ones have come.
+    pub in_turn: bool,
 }
 
 impl Request {
     /// A plain GET of `target`.
     #[must_use]
     pub fn get(target: Upstream) -> Self {
-        Self { head_only: false, target, headers: HeaderMap::new() }
+        Self { head_only: false, target, headers: HeaderMap::new(), in_turn: false }
     }
 }
 
@@ -122,7 +127,10 @@ impl Client {
     async fn exchange(&self, request: &Request) -> Result<Response, Fault> {
         let target = &request.target;
         let host = (target.host.clone(), target.port);
-        let mut permit = Some(self.pool.permit(&host).await);
+        let mut permit = match request.in_turn {
+            true => Some(self.pool.permit(&host).await),
+            false => None,
+        };
         loop {
             let message = message(request)?;
             let idle = self.pool.take_idle(&host);

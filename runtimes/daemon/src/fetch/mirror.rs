@@ -90,7 +90,7 @@ impl Mirror {
         whole_len: Option<u64>,
         mut progress: impl FnMut(u64),
     ) -> Result<(), MirrorError> {
-        let mut request = Request::get(self.url.clone());
+        let mut request = Request { in_turn: true, ..Request::get(self.url.clone()) };
         if let Some(header) = range_header(fetch, &range) {
             request.headers.insert(RANGE, header);
         }

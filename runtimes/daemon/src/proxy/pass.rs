@@ -14,7 +14,7 @@ impl Proxy {
     /// Asks the mirror what the client asked, and passes on what it says.
     pub(super) async fn pass(&self, request: &RequestHead, url: Upstream) -> Answer {
         let head_only = request.method == Method::Head;
-        let asked = Request { head_only, target: url, headers: conditions(request) };
+        let asked = Request { head_only, headers: conditions(request), ..Request::get(url) };
         match self.client.send_patiently(&asked).await {
             Ok(response) => Answer::Message(passed_on(response, head_only)),
             Err(fault) => {

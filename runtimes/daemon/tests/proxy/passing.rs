@@ -86,3 +86,35 @@ fn a_transient_status_is_tried_again_and_then_cut() {
     assert_eq!(client.read(), None);
     assert_eq!(mirror.asked("/bad").len(), 4);
 }
+
+#[test]
+fn what_apt_could_not_take_for_an_answer_is_tried_again_and_then_cut() {
+    for status in [101, 600] {
+        let mirror = Mirror::start(move |_| Act::Status(status, vec![]));
+        let proxy = Proxy::start(&mirror);
+        let mut client = proxy.connect();
+        client.ask(&mirror.url("/f"), &[]);
+        assert_eq!(client.read(), None, "{status}");
+        assert_eq!(mirror.asked("/f").len(), 4, "{status}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_no_other() {
+    // More than the system holds for a client on its own.
+    let long = vec![7; 32 << 20];
+    let mirror = Mirror::start(move |asked| match asked.path.as_str() {
+        "/long" => Act::Serve(long.clone()),
+        _ => Act::Serve(b"short".to_vec()),
+    });
+    let proxy = Proxy::asking(&mirror, "connections_per_host = 1");
+    let mut idle = proxy.connect();
+    for _ in 0..3 {
+        idle.ask(&mirror.url("/long"), &[]);
+    }
+    assert_eq!(idle.read_head().unwrap().0, 200);
+    mirror.wait_for("/long", 3);
+    for path in ["/short", "/debian/dists/sid/InRelease"] {
+        assert_eq!(proxy.connect().get(&mirror.url(path), &[]).ok(), b"short");
+    }
+}

@@ -27,15 +27,22 @@ impl Proxy {
 
     /// As [`start`](Self::start), but a mirror may be silent for this long only.
     pub fn impatient(mirror: &Mirror, silence_seconds: u32) -> Self {
-        let mirror_keys = format!(
-            "first_byte_timeout_seconds = {silence_seconds}\nidle_timeout_seconds = {silence_seconds}\n"
-        );
+        Self::asking(
+            mirror,
+            &format!(
+                "first_byte_timeout_seconds = {silence_seconds}\nidle_timeout_seconds = {silence_seconds}\n"
+            ),
+        )
+    }
+
+    /// As [`start`](Self::start), with these keys under `[mirror]`.
+    pub fn asking(mirror: &Mirror, mirror_keys: &str) -> Self {
         let proxy = format!(
             "[proxy]\nlisten = \"127.0.0.1:0\"\nallowed_upstreams = [\"{}\"]\n\
              drip_interval_seconds = 1",
             mirror.address
         );
-        Self::with_keys(&proxy, &mirror_keys)
+        Self::with_keys(&proxy, mirror_keys)
     }
 
     /// A daemon with this `[proxy]` section.
