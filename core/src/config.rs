@@ -27,11 +27,13 @@ pub struct Config {
     pub uncounted_networks: Vec<IpNet>,
     /// How a lookup searches.
     pub lookup: LookupPolicy,
-    /// Contacts that a put stores the value at. Default: 6 (2008; 3 before).
+    /// Contacts that a put stores the value at, in each address family; at most the 8 closest are
+    /// asked. Default: 6 (2008; 3 before).
     pub store_copies: u8,
-    /// Contacts whose values a get waits for. Default: 6 (2008).
+    /// Contacts whose values a get waits for, in each address family. Default: 6 (2008).
     pub get_answers: u8,
-    /// `get_value` queries to one contact whose values do not fit one response. Default: 8.
+    /// `get_value` queries to one contact, at most, where its values do not fit one response.
+    /// Default: 8.
     pub get_rounds: u8,
     /// Whether others may store values here; if not, tokens are withheld. Default: true.
     pub accept_stores: bool,
@@ -86,7 +88,8 @@ impl AddressFamilies {
 pub struct Upkeep {
     /// From a checkpoint to the next: new token secret, expiry, refresh, snapshot is due. 300 s.
     pub checkpoint_interval: Duration,
-    /// How much an interval between checkpoints varies, so that nodes spread out. 10 %.
+    /// How much an interval between checkpoints varies, so that nodes spread out, 0 to 100 (more
+    /// counts as 100). 10 %.
     pub checkpoint_jitter_percent: u8,
     /// The first checkpoint. 60 s.
     pub first_checkpoint_after: Duration,
@@ -106,7 +109,8 @@ pub struct Upkeep {
     /// Between two renewals, so that many of them do not come at once. 3 s; less for so many
     /// publications (300 by default) that they would expire meanwhile.
     pub republish_spacing: Duration,
-    /// A join that found nobody is tried again, doubling up to `checkpoint_interval`. 20 s.
+    /// A join that found nobody is tried again, doubling up to
+    /// [`checkpoint_interval`](Self::checkpoint_interval). 20 s.
     pub rejoin_after: Duration,
 }
 
@@ -133,10 +137,9 @@ impl Upkeep {
 pub enum ConfigError {
     /// [`Config::version`] is not `A` and three of `0-9A-Za-z.-`.
     Version,
-    /// A count or period that must be at least one is zero; its name.
+    /// A count or a period, which must be a microsecond at least, is zero: its path in [`Config`].
     Zero(&'static str),
-    /// [`LookupPolicy::parallelism`] is over 16, or [`Limits::datagram_ipv4`] and the like are out
-    /// of the range that the knob's documentation gives; its name.
+    /// A knob is out of the range that its documentation gives: its path in [`Config`].
     OutOfRange(&'static str),
     /// The snapshot is not one, or of a version that this library does not read.
     Snapshot(crate::bencode::DecodeError),
@@ -146,8 +149,10 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::Version => f.write_str("version must be 'A' and three of 0-9A-Za-z.-"),
-            ConfigError::Zero(name) => write!(f, "{name} must be at least one"),
-            ConfigError::OutOfRange(name) => write!(f, "{name} is out of its range"),
+            ConfigError::Zero(name) => write!(f, "{name} must not be zero"),
+            ConfigError::OutOfRange(name) => {
+                write!(f, "{name} is out of the range that its documentation gives")
+            }
             ConfigError::Snapshot(error) => write!(f, "unreadable snapshot: {error}"),
         }
     }
@@ -156,23 +161,26 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 impl Config {
-    /// Checks what types cannot.
+    /// Checks what types cannot; [`Node::new`](crate::Node::new) does so too.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let digit = |b: &u8| b.is_ascii_alphanumeric() || *b == b'.' || *b == b'-';
         if self.version[0] != b'A' || !self.version[1..].iter().all(digit) {
             return Err(ConfigError::Version);
         }
         let upkeep = &self.upkeep;
+        let retransmission = &self.lookup.retransmission;
         let periods = [
-            ("checkpoint_interval", upkeep.checkpoint_interval),
-            ("first_checkpoint_after", upkeep.first_checkpoint_after),
-            ("refresh_after", upkeep.refresh_after),
-            ("reping_after", upkeep.reping_after),
-            ("value_lifetime", upkeep.value_lifetime),
-            ("republish_after", upkeep.republish_after),
-            ("republish_spacing", upkeep.republish_spacing),
-            ("rejoin_after", upkeep.rejoin_after),
-            ("retransmission.fail_after", self.lookup.retransmission.fail_after),
+            ("upkeep.checkpoint_interval", upkeep.checkpoint_interval),
+            ("upkeep.first_checkpoint_after", upkeep.first_checkpoint_after),
+            ("upkeep.refresh_after", upkeep.refresh_after),
+            ("upkeep.reping_after", upkeep.reping_after),
+            ("upkeep.value_lifetime", upkeep.value_lifetime),
+            ("upkeep.republish_after", upkeep.republish_after),
+            ("upkeep.republish_spacing", upkeep.republish_spacing),
+            ("upkeep.rejoin_after", upkeep.rejoin_after),
+            ("lookup.retransmission.resend_after", retransmission.resend_after[0]),
+            ("lookup.retransmission.resend_after", retransmission.resend_after[1]),
+            ("lookup.retransmission.fail_after", retransmission.fail_after),
             ("limits.lookup_duration", self.limits.lookup_duration),
         ];
         if let Some((name, _)) = periods.iter().find(|(_, period)| *period < Duration::from_micros(1)) {
@@ -182,7 +190,7 @@ impl Config {
             ("store_copies", u64::from(self.store_copies)),
             ("get_answers", u64::from(self.get_answers)),
             ("get_rounds", u64::from(self.get_rounds)),
-            ("max_failures", u64::from(upkeep.max_failures)),
+            ("upkeep.max_failures", u64::from(upkeep.max_failures)),
             ("lookup.parallelism", u64::from(self.lookup.parallelism)),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
@@ -257,6 +265,9 @@ mod tests {
         assert_eq!(config.validate(), Err(ConfigError::Zero("store_copies")));
         let config = Config { version: *b"B100", ..Config::default() };
         assert_eq!(config.validate(), Err(ConfigError::Version));
+        let mut config = Config::default();
+        config.lookup.retransmission.resend_after[1] = Duration::ZERO;
+        assert_eq!(config.validate(), Err(ConfigError::Zero("lookup.retransmission.resend_after")));
     }
 
     #[test]

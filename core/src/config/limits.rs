@@ -7,10 +7,12 @@ use core::time::Duration;
 ///
 /// [`Limits::DEFAULT`] is for a node among strangers, [`Limits::KHASHMIR_2008`] lifts what the
 /// 2008 code did not have, for comparison. What bites is counted in
-/// the statistics.
+/// [`Stats`](crate::node::Stats). A bound that does not say how it is lifted is lifted by the largest
+/// number of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// UDP payload of what we send over IPv4, in bytes, 512 to 65,507. 1,472: an Ethernet frame.
+    /// UDP payload of what we send over IPv4, in bytes, 512 to 65,507. 1,472: an Ethernet frame. With
+    /// less than 1,452 nobody else gets the longest values of a put.
     pub datagram_ipv4: u16,
     /// The same over IPv6. 1,452.
     pub datagram_ipv6: u16,
@@ -19,21 +21,23 @@ pub struct Limits {
     pub amplification: u8,
     /// How long an address stays proved. 15 min.
     pub proof_lifetime: Duration,
-    /// Addresses remembered as proved. 8,192.
+    /// Addresses remembered as proved, 2^24 at most; space for all is taken at the start. 8,192.
     pub proved_addresses: usize,
     /// `get_value` queries that wait for the pong of an unproved address. 64.
     pub waiting_for_proof: usize,
-    /// Contacts used of one response, in each family. 8.
+    /// Contacts used of one response, in each address family; over 64 counts as 64. 8.
     pub contacts_per_response: usize,
-    /// Queries that one lookup sends, in each family. 64.
+    /// Queries that one lookup sends, in each address family. 64.
     pub lookup_queries: usize,
-    /// How long a lookup lasts at most. 30 s.
+    /// How long a lookup lasts at most. A get or put may take as long again for what follows its
+    /// lookup. 30 s.
     pub lookup_duration: Duration,
     /// How many of the K closest of a lookup may share a /24 (IPv4) or /48 (IPv6). 2.
     pub closest_per_prefix: usize,
     /// Whether rules that count per IP or per prefix are off altogether. false.
     pub counted_networks_lifted: bool,
-    /// Longest value stored for others, in bytes. 1,391: what a response can carry over IPv4.
+    /// Longest value stored for others, in bytes. 1,391: what a response can carry over IPv4. A get
+    /// takes values of up to that length whatever is stored here.
     pub value_len: usize,
     /// Values under one key. 256.
     pub values_per_key: usize,
@@ -43,16 +47,16 @@ pub struct Limits {
     pub store_bytes: usize,
     /// Queries per second served to one IP. 64; 0 lifts it, and `queries_per_second`.
     pub queries_per_second_and_source: u32,
-    /// Queries per second served in all. 8,192.
+    /// Queries per second served in all. 8,192; 0 lifts it.
     pub queries_per_second: u32,
     /// How many seconds' worth of queries may come at once. 4.
     pub query_burst_seconds: u32,
-    /// IPs whose query rate is remembered. 8,192.
+    /// IPs whose query rate is remembered, 2^24 at most; space for all is taken at the start. 8,192.
     pub query_sources: usize,
     /// Outstanding requests. 1,024.
     pub transactions: usize,
-    /// Outstanding pings of strangers (half of them at most; the oldest gives way) and of stale
-    /// contacts, of those. 256.
+    /// Outstanding requests that are pings of our own accord: of contacts, and, at most half of them,
+    /// of strangers, of whom the one pinged longest ago gives way. 256.
     pub pings: usize,
     /// Datagrams not yet polled. 1,024.
     pub outbox_datagrams: usize,
@@ -62,7 +66,8 @@ pub struct Limits {
     pub operations: usize,
     /// Values published at a time. 65,536.
     pub publications: usize,
-    /// Contacts in different /24s that must agree on our outside address. 3.
+    /// Contacts in different networks (/24, over IPv6 /48) that must agree on our outside address;
+    /// over 32 counts as 32. 3.
     pub outside_votes: usize,
 }
 
@@ -126,6 +131,13 @@ impl Limits {
             if !(512..=65_507).contains(&bytes) {
                 return Err(ConfigError::OutOfRange(name));
             }
+        }
+        let tables = [
+            ("limits.proved_addresses", self.proved_addresses),
+            ("limits.query_sources", self.query_sources),
+        ];
+        if let Some((name, _)) = tables.iter().find(|(_, names)| *names > 1 << 24) {
+            return Err(ConfigError::OutOfRange(name));
         }
         let counts = [
             ("limits.lookup_queries", self.lookup_queries),

@@ -306,7 +306,7 @@ impl Node {
         assert!(parts.pinging.len() <= limits.pings);
         assert!(stats.outbox <= limits.outbox_datagrams);
         assert!(stats.operations <= limits.operations);
-        assert!(stats.events <= limits.progress_events + limits.operations);
+        assert!(stats.events <= limits.progress_events.saturating_add(limits.operations));
         assert!(stats.publications <= limits.publications);
         assert!(stats.store_bytes <= limits.store_bytes);
         assert!(self.server.waiting() <= limits.waiting_for_proof);
