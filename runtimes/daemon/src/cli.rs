@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, HostPort, LogLevel};
+use crate::config::{Config, ConfigError, HostPort, LogLevel, Network};
 
 mod greeting;
 mod status;
@@ -69,6 +69,11 @@ struct RunOptions {
     #[arg(long, value_name = "HOST:PORT")]
     bootstrap: Vec<HostPort>,
 
+    /// Take nodes and peers of this private network, such as 192.168.0.0/16 (may
+    /// be repeated)
+    #[arg(long, value_name = "NETWORK")]
+    local_network: Vec<Network>,
+
     /// Write what is at least so severe to standard error [default: warn]
     #[arg(long, value_name = "LEVEL")]
     log: Option<LogLevel>,
@@ -128,6 +133,7 @@ impl RunOptions {
         self.listen = later.listen.or(self.listen);
         self.log = later.log.or(self.log);
         self.bootstrap.extend(later.bootstrap);
+        self.local_network.extend(later.local_network);
     }
 
     fn apply(self, config: &mut Config) {
@@ -135,6 +141,7 @@ impl RunOptions {
         config.peers.listen = self.listen.unwrap_or(config.peers.listen);
         config.log.level = self.log.unwrap_or(config.log.level);
         config.dht.bootstrap.extend(self.bootstrap);
+        config.dht.local_networks.extend(self.local_network);
     }
 }
 
@@ -185,13 +192,14 @@ mod tests {
     #[test]
     fn options_of_run_stand_before_or_after_it() {
         let bootstrap = ["khashmir", "--bootstrap", "a.example:1", "run", "--bootstrap", "b.example:2"];
-        let line = bootstrap.into_iter().chain(["--proxy", "127.0.0.1:2"]);
+        let line = bootstrap.into_iter().chain(["--proxy", "127.0.0.1:2", "--local-network", "10.0.0.0/8"]);
         let Action::Run(config) = Cli::try_parse_from(line).unwrap().action().unwrap() else {
             panic!("runs")
         };
         assert_eq!(config.proxy.listen, "127.0.0.1:2".parse().unwrap());
         let bootstrap: Vec<String> = config.dht.bootstrap.iter().map(HostPort::to_string).collect();
         assert_eq!(bootstrap, ["a.example:1", "b.example:2"]);
+        assert_eq!(config.dht.local_networks, ["10.0.0.0/8".parse().unwrap()]);
     }
 
     #[test]

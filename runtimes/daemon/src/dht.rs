@@ -227,7 +227,7 @@ impl Dht {
                 tracing::warn!(
                     %name, %address,
                     "a bootstrap node's address is private, or of a family that is off; if it is private, \
-                     list its network in `local_networks` under [dht]"
+                     list its network: `local_networks` under [dht], or --local-network"
                 );
             }
             allowed
