@@ -12,7 +12,6 @@ use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
-use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use held::{Entry, Held};
@@ -71,7 +70,6 @@ pub enum Stored {
 
 /// Why a value was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Refused {
     /// It has no bytes.
     Empty,
@@ -84,20 +82,6 @@ pub enum Refused {
     /// The store is full, and it is this source that would have to give way.
     OverShare,
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refused::Empty => "the value is empty",
-            Refused::TooLong => "the value is too long",
-            Refused::KeyFull => "too many values are stored under the key",
-            Refused::SourceFull => "the source stores too many values under the key",
-            Refused::OverShare => "the store is full and the source has its share",
-        })
-    }
-}
-
-impl core::error::Error for Refused {}
 
 impl Store {
     /// An empty store whose values expire `lifetime` after they were last stored. `key` decides

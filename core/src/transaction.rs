@@ -36,7 +36,7 @@ pub struct Transaction<P> {
     /// What the answer is for.
     pub purpose: P,
     /// When it was first transmitted.
-    pub started: Instant,
+    started: Instant,
     datagram: Bytes,
     schedule: Retransmission,
     transmissions: u8,

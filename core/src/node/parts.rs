@@ -19,7 +19,7 @@ use crate::timer::{Timer, Timers};
 use crate::token::Tokens;
 use crate::transaction::{Request, Transactions};
 use bytes::{Bytes, BytesMut};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What the answer to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +150,9 @@ impl Parts {
         self.send_query(purpose, to, call, true).map(|(id, _)| id)
     }
 
-    /// Pings once whoever is at `to.addr`, unless a ping is under way or too many are. Returns the
-    /// length of the datagram.
+    /// Pings whoever is at `to.addr`, unless a ping is under way there, or too many are in all.
+    /// `resends`: whether it is sent again until it is answered or fails. Returns the length of the
+    /// datagram; `None`: it was not sent.
     pub(super) fn ping(&mut self, to: Contact, resends: bool) -> Option<usize> {
         let limits = &self.config.limits;
         let too_many =
@@ -297,11 +298,6 @@ impl Parts {
     pub(super) fn is_self(&self, contact: &Contact) -> bool {
         let believed = self.outside[Family::of(&contact.addr) as usize].believed();
         contact.id == self.id || believed == Some(contact.addr)
-    }
-
-    /// Whose share of the store a value from `ip` is, and whether shares per source apply to it.
-    pub(super) fn is_counted_source(&self, ip: &IpAddr) -> bool {
-        self.config.counts(ip)
     }
 
     pub(super) fn schedule_re_ping(&mut self) {

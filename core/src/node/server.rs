@@ -178,7 +178,7 @@ impl Asked {
 
     fn answer_find_node(&self, parts: &mut Parts, target: &Id) {
         let ip = self.from.ip();
-        let counted = parts.is_counted_source(&ip);
+        let counted = parts.counts(&self.from);
         let stores = parts.config.accept_stores && parts.store.would_accept(parts.now, target, &ip, counted);
         let token = stores.then(|| parts.tokens.issue(&ip, target));
         let mut response = Response::new(parts.id);
@@ -247,7 +247,7 @@ impl Asked {
         if !parts.tokens.accepts(token, &ip, &key) {
             return self.refuse(parts, ErrorCode::InvalidToken);
         }
-        let counted = parts.is_counted_source(&ip);
+        let counted = parts.counts(&self.from);
         let code = match value.len() {
             0 => Some(ErrorCode::MalformedRequest),
             len if len > parts.config.limits.value_len => Some(ErrorCode::ResponseTooLong),

@@ -120,7 +120,8 @@ fn source(decoder: &mut Decoder<'_>) -> Result<IpAddr, DecodeError> {
 }
 
 fn begin_item(decoder: &mut Decoder<'_>) -> Result<(Id, Bytes), DecodeError> {
-    begin(decoder)?;
+    decoder.begin_list()?;
+    more(decoder)?;
     let key = Id(decoder.array()?);
     more(decoder)?;
     let value = Bytes::copy_from_slice(decoder.bytes()?);
@@ -129,19 +130,11 @@ fn begin_item(decoder: &mut Decoder<'_>) -> Result<(Id, Bytes), DecodeError> {
 }
 
 fn end_item(decoder: &mut Decoder<'_>) -> Result<Duration, DecodeError> {
-    if matches!(decoder.kind()?, crate::bencode::Kind::Bytes) {
-        return Err(unexpected(decoder));
-    }
     let seconds = decoder.integer()?;
     if decoder.next_item()? {
         return Err(unexpected(decoder));
     }
     Ok(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-}
-
-fn begin(decoder: &mut Decoder<'_>) -> Result<(), DecodeError> {
-    decoder.begin_list()?;
-    more(decoder)
 }
 
 fn more(decoder: &mut Decoder<'_>) -> Result<(), DecodeError> {

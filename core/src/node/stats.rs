@@ -20,7 +20,7 @@ pub struct Stats {
     pub queries_over_budget: u64,
     /// Answers cut to the budget of an unproved address.
     pub answers_cut: u64,
-    /// Datagrams that found the outbox full.
+    /// Datagrams that found the outbox full, or that were longer than may go to their address.
     pub outbox_overflows: u64,
     /// Requests that were not sent because too many were outstanding.
     pub requests_refused: u64,

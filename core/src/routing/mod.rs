@@ -92,11 +92,10 @@ impl RoutingTable {
         }
     }
 
-    /// Adds a contact that has only queried us, as the original code did, or one out of a
-    /// snapshot: last heard of at `heard`.
-    pub fn assume(&mut self, heard: Instant, contact: Contact, counted: bool) {
-        if self.room(heard, &contact, counted) == Room::Free {
-            self.insert(heard, contact, counted);
+    /// Adds a contact that has only queried us, as the original code did.
+    pub fn assume(&mut self, now: Instant, contact: Contact, counted: bool) {
+        if self.room(now, &contact, counted) == Room::Free {
+            self.insert(now, contact, counted);
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Operation {
     kind: Kind,
-    /// Whether a caller waits for its final event.
+    /// Whether the node started it itself, so that no caller waits for its final event.
     is_upkeep: bool,
     started: Instant,
     deadline: Instant,
