@@ -25,6 +25,7 @@ pub use hasher::{Hasher, Verified};
 mod file;
 mod hasher;
 mod reconcile;
+mod room;
 
 /// Content-addressed files below one folder, bounded in their total size.
 #[derive(Debug)]
@@ -142,7 +143,11 @@ impl Cache {
         let now = self.next_use_ms();
         let is_new = self
             .database
-            .write(Durability::Relaxed, |transaction| cached_file::insert(transaction, &sha256, row, now))?;
+            .write(Durability::Relaxed, |transaction| cached_file::insert(transaction, &sha256, row, now))
+            .inspect_err(|_| {
+                // Uncounted it would only take room; a row that it has already is forgotten when next used.
+                let _unremoved = fs::remove_file(self.path_of(&sha256));
+            })?;
         if is_new {
             self.total_bytes.fetch_add(len, Ordering::Relaxed);
         }
@@ -239,25 +244,40 @@ impl Cache {
         if excess == 0 {
             return Ok(Vec::new());
         }
-        self.flush()?;
-        let victims = self.database.write(Durability::Relaxed, |transaction| {
-            cached_file::least_recently_used(transaction, excess, except)
-        })?;
+        self.part_with(changing, excess, except)
+    }
+
+    /// Parts with the least recently used until `excess` bytes are free.
+    fn part_with(
+        &self,
+        changing: &MutexGuard<'_, ()>,
+        excess: u64,
+        except: Option<&Sha256>,
+    ) -> io::Result<Vec<Sha256>> {
+        if let Err(error) = self.flush() {
+            // On a full disk, which this is to change.
+            tracing::warn!(%error, "cannot note which cached files were used");
+        }
+        let victims =
+            self.database.read(|connection| cached_file::least_recently_used(connection, excess, except))?;
         self.remove_locked(changing, &victims)?;
         Ok(victims.into_iter().map(|(sha256, _)| sha256).collect())
     }
 
-    /// Rows first: a file left over by a crash is found again at the start.
+    /// Files first, since on a full disk the database may have no room to note it. A row without
+    /// a file is found out when it is used, and at the start.
     fn remove_locked(&self, _changing: &MutexGuard<'_, ()>, files: &[(Sha256, u64)]) -> io::Result<()> {
-        self.database.write(Durability::Relaxed, |transaction| {
-            files.iter().try_for_each(|(sha256, _)| cached_file::remove(transaction, sha256).map(drop))
-        })?;
-        for (sha256, len) in files {
-            self.total_bytes.fetch_sub(*len, Ordering::Relaxed);
+        for (sha256, _) in files {
             match fs::remove_file(self.path_of(sha256)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
+        }
+        self.database.write(Durability::Relaxed, |transaction| {
+            files.iter().try_for_each(|(sha256, _)| cached_file::remove(transaction, sha256).map(drop))
+        })?;
+        for (_, len) in files {
+            self.total_bytes.fetch_sub(*len, Ordering::Relaxed);
         }
         Ok(())
     }

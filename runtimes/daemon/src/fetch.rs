@@ -90,10 +90,11 @@ impl Fetches {
         if let Some(fetch) = self.running().get(&sha256) {
             return Ok(Obtained::Fetching(Arc::clone(fetch)));
         }
-        let context = Arc::clone(&self.context);
-        let opened = smol::unblock(move || match context.cache.open_file(&sha256) {
-            Some(file) => Ok(Err(file)),
-            None => context.cache.create_partial().map(Ok),
+        let (context, size) = (Arc::clone(&self.context), wanted.newest.size);
+        let opened = smol::unblock(move || match (context.cache.open_file(&sha256), size) {
+            (Some(file), _) => Ok(Err(file)),
+            (None, Some(size)) => context.cache.create_partial_of(size).map(Ok),
+            (None, None) => context.cache.create_partial().map(Ok),
         });
         let partial = match opened.await? {
             Ok(partial) => partial,

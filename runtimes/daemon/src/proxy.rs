@@ -19,6 +19,7 @@ use khashmir_apt::http::{Method, RequestHead};
 use khashmir_apt::url::{Scheme, Target, Upstream};
 
 use crate::Context;
+use crate::database::DatabaseError;
 use crate::exchange::Exchange;
 use crate::fetch::{Expectation, Fetches, Wanted};
 use crate::listener::{Answer, Message};
@@ -81,11 +82,14 @@ impl Proxy {
             Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, wanted).await,
             Ok(Kind::Document) => self.answer_document(&request, &url).await,
             Ok(Kind::Unknown) => self.pass(&request, url).await,
-            Err(reason) => Answer::Cut(reason),
+            Err(error) => {
+                tracing::error!(%url, %error, "the catalog cannot be asked");
+                self.pass(&request, url).await
+            }
         }
     }
 
-    async fn classify(&self, url: &Upstream) -> Result<Kind, String> {
+    async fn classify(&self, url: &Upstream) -> Result<Kind, DatabaseError> {
         // A query may change what the path means.
         if url.query.is_some() {
             return Ok(Kind::Unknown);
@@ -118,19 +122,16 @@ impl Proxy {
     }
 
     /// What the catalog expects of the file; notes the wish if it may be an index.
-    async fn look_up(&self, url: &Upstream, may_be_index: bool) -> Result<Vec<Expectation>, String> {
+    async fn look_up(&self, url: &Upstream, may_be_index: bool) -> Result<Vec<Expectation>, DatabaseError> {
         let context = Arc::clone(&self.context);
         let (authority, path) = (url.authority(), url.path.clone());
         let found = smol::unblock(move || {
-            if may_be_index {
-                context.catalog.record_wanted(&authority, &path)?;
+            if may_be_index && let Err(error) = context.catalog.record_wanted(&authority, &path) {
+                tracing::warn!(%error, "an index that was asked for cannot be noted");
             }
             context.catalog.lookup(&authority, &path)
         });
-        match found.await {
-            Ok(expected) => Ok(expected.into_iter().map(Expectation::from).collect()),
-            Err(error) => Err(format!("the catalog cannot be asked: {error}")),
-        }
+        Ok(found.await?.into_iter().map(Expectation::from).collect())
     }
 }
 

@@ -205,3 +205,35 @@ fn piece_hashes_are_found_by_file_and_by_their_own_hash() {
     assert_eq!(cache.piece_hashes_by_sha1(&[8; 20]).unwrap(), None);
     assert!(!cache.set_piece_hashes(&Sha256::of(b"?"), &[5; 40], &[9; 20]).unwrap());
 }
+
+#[test]
+fn on_a_full_disk_files_not_used_for_longest_make_room() {
+    let place = Place::new();
+    let cache = place.open(1 << 30);
+    let (oldest, _) = put(&cache, &[1; 3 << 20]);
+    let (old, _) = put(&cache, &[2; 2 << 20]);
+    let (new, _) = put(&cache, &[3; 2 << 20]);
+    assert!(cache.open_file(&oldest).is_some());
+    cache.make_room(1 << 20, 1 << 10).unwrap();
+    assert_eq!([old, oldest, new].map(|file| cache.contains(&file).is_some()), [false, true, true]);
+    assert!(!place.path_of(&old).exists());
+    assert_eq!(cache.total_bytes(), 5 << 20);
+
+    let error = cache.make_room(6 << 20, 0).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(cache.total_bytes(), 5 << 20, "nothing goes for what will not fit");
+}
+
+#[test]
+fn room_is_taken_before_the_first_byte_comes() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    let cache = place.open(1 << 30);
+    let partial = cache.create_partial_of(1 << 20).unwrap();
+    let metadata = partial.file().metadata().unwrap();
+    assert_eq!(metadata.len(), 0);
+    assert!(metadata.blocks() * 512 >= 1 << 20, "or a test on a file system that cannot");
+    // What would not be kept takes no file's place.
+    let wild = cache.create_partial_of(1 << 50).unwrap();
+    assert!(wild.file().metadata().unwrap().blocks() * 512 < 1 << 20);
+}

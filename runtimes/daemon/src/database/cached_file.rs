@@ -77,12 +77,12 @@ pub(crate) fn touch(
 /// The files to part with first, so many that at least `excess_bytes` become
 /// free.
 pub(crate) fn least_recently_used(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     excess_bytes: u64,
     except: Option<&Sha256>,
 ) -> rusqlite::Result<Vec<(Sha256, u64)>> {
     let mut statement =
-        transaction.prepare_cached("SELECT sha256, len FROM cached_file ORDER BY last_used_ms, rowid")?;
+        connection.prepare_cached("SELECT sha256, len FROM cached_file ORDER BY last_used_ms, rowid")?;
     let mut rows = statement.query([])?;
     let mut victims = Vec::new();
     let mut freed = 0;

@@ -24,9 +24,14 @@ impl Proxy {
         let lesson = DistsPath::parse(&wanted.url.path)
             .filter(|_| wanted.from_index)
             .map(|_| self.teacher.begin(&wanted.url));
+        let url = wanted.url.clone();
         let obtained = match self.fetches.obtain(wanted).await {
             Ok(obtained) => obtained,
-            Err(error) => return Answer::Cut(format!("a file cannot be kept: {error}")),
+            // The client does not need it to be kept.
+            Err(error) => {
+                tracing::warn!(%url, %error, "a file cannot be kept; it is passed on");
+                return self.pass(&request, url).await;
+            }
         };
         match obtained {
             Obtained::Cached(cached) => {

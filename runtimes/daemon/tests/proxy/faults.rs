@@ -216,3 +216,17 @@ fn a_mirror_that_falls_silent_is_asked_again() {
         assert_eq!(requests[1].header("range").is_some(), silent_from > 0);
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_kept_arrives_all_the_same() {
+    let setup = Setup::new(|_, _| None);
+    let partial = setup.proxy.data_dir().join("partial");
+    std::fs::remove_dir_all(&partial).unwrap();
+    for _ in 0..2 {
+        setup.arrives_whole();
+    }
+    assert!(!setup.proxy.is_cached(&setup.content));
+    std::fs::create_dir(&partial).unwrap();
+    setup.arrives_whole();
+    setup.proxy.wait_until_cached(&setup.content);
+}

@@ -63,6 +63,10 @@ impl Proxy {
         Self { daemon, _dir: dir }
     }
 
+    pub fn data_dir(&self) -> &Path {
+        self.daemon.data_dir()
+    }
+
     pub fn is_cached(&self, content: &[u8]) -> bool {
         self.daemon.context().cache.contains(&Sha256::of(content)).is_some()
     }
