@@ -155,3 +155,23 @@ fn a_jump_of_the_clock_fires_what_is_periodic_once() {
     scene.sent();
     assert_eq!(scene.events.len(), 1, "one checkpoint: {:?}", scene.events);
 }
+
+#[test]
+fn no_more_than_sixteen_buckets_are_refreshed_at_a_time_over_both_networks() {
+    let mut scene = Scene::new();
+    let own = scene.node.id();
+    // Nine contacts so near to ourselves split the table into far more than sixteen buckets.
+    let peers = (1..=9).flat_map(|n| [near(own, n), Contact { addr: addr6(n.into()), ..near(own, n) }]);
+    scene.befriend(peers.map(Peer::new));
+    for peer in scene.peers.values_mut() {
+        peer.reply = Box::new(|_, method| match method {
+            Method::FindNode => Reply::Silence,
+            _ => Reply::Answer,
+        });
+    }
+    let most = (0..HOUR.as_secs() + 600).map(|_| {
+        scene.run_for(SECOND);
+        scene.node.stats().upkeep_operations
+    });
+    assert_eq!(most.max(), Some(16));
+}

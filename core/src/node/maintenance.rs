@@ -112,6 +112,7 @@ impl Node {
         let Parts { tables, rngs, now, .. } = parts;
         let mut targets = Vec::<Id>::new();
         for table in tables.iter().filter(|table| !table.is_empty()) {
+            let room = room.saturating_sub(targets.len());
             targets.extend(table.refresh_targets(*now, &mut rngs.refresh).take(room));
         }
         for target in targets {
