@@ -13,8 +13,10 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub(super) u64);
 
-/// What happened. Every operation ends in exactly one event whose name ends in `Finished`;
-/// until that is polled it holds one of [`Limits::operations`].
+/// What happened. Every operation that a caller started ends in exactly one event whose name ends in
+/// `Finished`; until that is polled it holds one of [`Limits::operations`]. Of all other events,
+/// those that come while [`Limits::progress_events`] wait are dropped, and counted in
+/// [`Stats::events_dropped`](super::Stats::events_dropped).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -48,7 +50,7 @@ pub enum Event {
         op: OpId,
         /// How it ended.
         ending: Ending,
-        /// How many distinct values it found.
+        /// How many distinct values it found, those included whose events were dropped.
         values: usize,
     },
     /// A put is over, or the first one of a publication.
@@ -57,7 +59,7 @@ pub enum Event {
         op: OpId,
         /// How it ended.
         ending: Ending,
-        /// How many nodes confirmed that they stored the value, ourselves included. None: it failed.
+        /// How many nodes confirmed that they stored the value, ourselves included. 0: it failed.
         copies: usize,
     },
     /// A join is over.
@@ -66,11 +68,13 @@ pub enum Event {
         op: OpId,
         /// How it ended.
         ending: Ending,
-        /// Contacts that the search around our own id found. None: the network is empty, or nobody
-        /// could be reached; if there are bootstrap contacts, the node keeps trying.
+        /// Contacts that the search around our own id found. 0: the network is empty, or nobody
+        /// could be reached; if there are bootstrap contacts, the node keeps trying, without another
+        /// event: that it has succeeded shows in [`Node::contacts`](crate::Node::contacts).
         contacts: usize,
     },
-    /// Others agree that this is our address. Its port differs from the socket's behind a NAT.
+    /// Others agree that this is our address in its family. Its port differs from the socket's behind
+    /// a NAT.
     OutsideAddressChanged {
         /// As the others see us.
         addr: SocketAddr,
@@ -103,7 +107,7 @@ pub struct Pong {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PingError {
-    /// No answer.
+    /// No answer, or the driver [heard](crate::Node::handle_unreachable) that there will be none.
     TimedOut,
     /// The answer was an error, or no response to a ping.
     BadAnswer,

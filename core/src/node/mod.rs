@@ -53,6 +53,9 @@ pub struct Node {
 
 impl Node {
     /// A node with a new id that knows nobody.
+    ///
+    /// All its randomness comes from `seed`, secrets among it: 32 unpredictable bytes, other ones at
+    /// each start. Fails where [`Config::validate`] does.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Node, ConfigError> {
         Node::with_snapshot(config, &Snapshot::default(), Duration::ZERO, seed, now)
     }
@@ -60,8 +63,9 @@ impl Node {
     /// The node that made `snapshot`, after it was down for `downtime`.
     ///
     /// Its id stays the same unless [`Config::version`] has changed. It pings the contacts that it
-    /// had and looks its neighbourhood up; values and publications have aged by `downtime`. An
-    /// unreadable snapshot is a [`ConfigError::Snapshot`].
+    /// had and looks its neighbourhood up; values and publications have aged by `downtime`. What
+    /// today's limits have no room for is left out. An unreadable snapshot is a
+    /// [`ConfigError::Snapshot`]; the rest is as with [`new`](Self::new).
     pub fn restore(
         config: Config,
         snapshot: &[u8],
@@ -161,23 +165,27 @@ impl Node {
     }
 
     /// Appends one datagram's payload to `out` and returns where it goes; `None`: nothing to send.
+    #[must_use = "the datagram is in no queue any more"]
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> Option<SocketAddr> {
         self.parts.outbox.pop(out)
     }
 
     /// What happened, oldest first.
+    #[must_use = "the event is in no queue any more"]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.parts.events.pop()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next, if no datagram or command comes
     /// before. O(1).
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.parts.timers.next()
     }
 
-    /// Enters the network through `bootstrap` contacts, of which the first 64 are remembered: while
-    /// nobody is known, joining is tried again. With none at all, the node waits for others.
+    /// Enters the network through `bootstrap` contacts, the first 64 of them. As many are remembered,
+    /// in all: a join that found nobody is tried again through those. With none at all, the node waits
+    /// for others.
     ///
     /// Ends in [`Event::JoinFinished`].
     pub fn join(&mut self, now: Instant, bootstrap: &[SocketAddr]) -> Result<OpId, CommandError> {
@@ -205,15 +213,15 @@ impl Node {
 
     /// Looks up the values under `key`: an [`Event::ValueFound`] for each, as it arrives. Ends in
     /// [`Event::GetFinished`] when enough of those who hold values have answered, or `wanted`
-    /// distinct values are there (1,536 at most).
+    /// distinct values are there (1,536 at most; with 0 it only searches).
     pub fn get(&mut self, now: Instant, key: Id, wanted: usize) -> Result<OpId, CommandError> {
         self.command(now)?;
         let get = Get::start(&mut self.parts, key, wanted);
         Ok(self.start(Kind::Get(get), false))
     }
 
-    /// Stores `value` under `key`, once: it is forgotten after some hours. Ends in
-    /// [`Event::PutFinished`].
+    /// Stores `value`, of 1 to [`MAX_PUT_VALUE_LEN`] bytes, under `key`, once: it is forgotten after
+    /// some hours. Ends in [`Event::PutFinished`].
     pub fn put(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
         self.command(now)?;
         check_value(value)?;
@@ -221,9 +229,9 @@ impl Node {
         Ok(self.start(Kind::Put(put), false))
     }
 
-    /// Stores `value` under `key` now, and again before others forget it, until
-    /// [`unpublish`](Self::unpublish). Ends in [`Event::PutFinished`] after the first time; should
-    /// nobody but us have stored it, it is tried again after
+    /// Stores `value`, of 1 to [`MAX_PUT_VALUE_LEN`] bytes, under `key` now, and again before others
+    /// forget it, until [`unpublish`](Self::unpublish). Ends in [`Event::PutFinished`] after the first
+    /// time; should nobody but us have stored it, or should that be cancelled, it is tried again after
     /// [`checkpoint_interval`](crate::config::Upkeep::checkpoint_interval).
     pub fn publish(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
         self.command(now)?;
