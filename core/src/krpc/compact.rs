@@ -12,7 +12,13 @@ pub struct CompactAddress(pub SocketAddr);
 impl CompactAddress {
     /// The address in `bytes`, if there are 6 or 18 of them.
     pub fn from_slice(bytes: &[u8]) -> Option<CompactAddress> {
-        read_address(bytes).map(CompactAddress)
+        let (ip, port) = bytes.split_last_chunk::<2>()?;
+        let port = u16::from_be_bytes(*port);
+        if let Ok(ip) = <[u8; 4]>::try_from(ip) {
+            return Some(CompactAddress((Ipv4Addr::from(ip), port).into()));
+        }
+        let ip = <[u8; 16]>::try_from(ip).ok()?;
+        Some(CompactAddress((Ipv6Addr::from(ip), port).into()))
     }
 
     /// The bytes.
@@ -25,33 +31,12 @@ impl CompactAddress {
         out.extend(self.0.port().to_be_bytes());
         out
     }
-
-    /// Bytes that it takes.
-    pub fn len(&self) -> usize {
-        if self.0.is_ipv4() { 6 } else { 18 }
-    }
-
-    /// Never: an address has bytes.
-    pub fn is_empty(&self) -> bool {
-        false
-    }
-}
-
-/// The address in 6 or 18 bytes.
-pub fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
-    let (ip, port) = bytes.split_last_chunk::<2>()?;
-    let port = u16::from_be_bytes(*port);
-    if let Ok(ip) = <[u8; 4]>::try_from(ip) {
-        return Some((Ipv4Addr::from(ip), port).into());
-    }
-    let ip = <[u8; 16]>::try_from(ip).ok()?;
-    Some((Ipv6Addr::from(ip), port).into())
 }
 
 /// The contact in 26 or 38 bytes.
 pub(super) fn read_contact(bytes: &[u8]) -> Option<Contact> {
     let (id, addr) = bytes.split_first_chunk()?;
-    Some(Contact { id: Id(*id), addr: read_address(addr)? })
+    Some(Contact { id: Id(*id), addr: CompactAddress::from_slice(addr)?.0 })
 }
 
 /// A contact's bytes.

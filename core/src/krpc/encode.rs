@@ -1,7 +1,6 @@
 //! From messages to datagrams.
 
 use super::compact::contact_bytes_len;
-use super::dialect::K;
 use super::{Body, Call, ErrorCode, Message, Query, Response, TransactionId};
 use crate::bencode::{Encoder, bytes_len};
 use bytes::BytesMut;
@@ -10,20 +9,14 @@ use core::net::SocketAddr;
 /// Bytes of a response that says no more than who answers.
 pub const EMPTY_RESPONSE_LEN: usize = b"d1:rd2:id20:e1:t20:1:y1:re".len() + 40;
 
-/// Bytes that a contact at such an address adds to a list.
+/// Bytes that a contact adds to a list, by the family of its address.
 pub fn contact_len(addr: &SocketAddr) -> usize {
     bytes_len(contact_bytes_len(addr))
 }
 
-/// Bytes that `nodes`, with up to [`K`] contacts of `contact_len` each, adds to a response.
-pub const fn contact_list_len(key: &str, contacts: usize, contact_len: usize) -> usize {
-    debug_assert!(contacts <= K);
-    bytes_len(key.len()) + 2 + contacts * contact_len
-}
-
-/// Bytes that a value of `len` bytes adds to `values`.
-pub const fn value_len(len: usize) -> usize {
-    bytes_len(len)
+/// Bytes that a list without items adds to a response, under a key such as `nodes`.
+pub const fn empty_list_len(key: &str) -> usize {
+    bytes_len(key.len()) + 2
 }
 
 impl Message<'_> {

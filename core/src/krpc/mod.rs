@@ -11,9 +11,9 @@ mod encode;
 mod error_code;
 mod list;
 
-pub use compact::{CompactAddress, read_address};
+pub use compact::CompactAddress;
 pub use dialect::{COMPACT_IPV4_LEN, COMPACT_IPV6_LEN, K, Method};
-pub use encode::{EMPTY_RESPONSE_LEN, contact_len, contact_list_len, value_len};
+pub use encode::{EMPTY_RESPONSE_LEN, contact_len, empty_list_len};
 pub use error_code::ErrorCode;
 pub use list::{Contacts, ContactsIter, Values, ValuesIter};
 

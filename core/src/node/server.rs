@@ -4,12 +4,14 @@
 //! of what came (protocol, section 7). Nothing here allocates once the queues have grown.
 
 use super::parts::{Family, Parts};
+use crate::bencode::{bytes_len, integer_len};
 use crate::config::AddressFamilies;
 use crate::id::{Contact, Id};
 use crate::krpc::{
     Body, Call, CompactAddress, Contacts, EMPTY_RESPONSE_LEN, ErrorCode, K, Message, Query, Response,
-    TransactionId, Values, contact_len, contact_list_len, value_len,
+    TransactionId, Values, contact_len, empty_list_len,
 };
+use crate::rng::Rng;
 use alloc::collections::VecDeque;
 use arrayvec::{ArrayString, ArrayVec};
 use core::fmt::Write;
@@ -168,10 +170,10 @@ impl Asked {
         response.ip_addr = Some(text.as_bytes());
         response.port = Some(self.from.port());
         let len = EMPTY_RESPONSE_LEN
-            + value_len("ip_addr".len())
-            + value_len(text.len())
-            + value_len("port".len())
-            + crate::bencode::integer_len(self.from.port().into());
+            + bytes_len("ip_addr".len())
+            + bytes_len(text.len())
+            + bytes_len("port".len())
+            + integer_len(self.from.port().into());
         self.add_ip(&mut response, len);
         self.respond(parts, &response);
     }
@@ -183,7 +185,7 @@ impl Asked {
         let token = stores.then(|| parts.tokens.issue(&ip, target));
         let mut response = Response::new(parts.id);
         response.token = token.as_ref().map(|token| &token[..]);
-        let token_len = token.map_or(0, |token| value_len("token".len()) + value_len(token.len()));
+        let token_len = token.map_or(0, |token| bytes_len("token".len()) + bytes_len(token.len()));
         self.respond_with_contacts(parts, target, response, token_len);
     }
 
@@ -191,28 +193,20 @@ impl Asked {
         let num = i64::try_from(parts.store.count(parts.now, key)).unwrap_or(i64::MAX);
         let mut response = Response::new(parts.id);
         response.num = Some(num);
-        let num_len = value_len("num".len()) + crate::bencode::integer_len(num);
+        let num_len = bytes_len("num".len()) + integer_len(num);
         self.respond_with_contacts(parts, key, response, num_len);
     }
 
     fn answer_get_value(&self, parts: &mut Parts, key: &Id, num: i64) {
-        let Parts { store, rngs, now, config, .. } = parts;
-        let mut values = ArrayVec::<&[u8], MAX_VALUES>::new();
-        for (seen, value) in store.values(*now, key).enumerate() {
-            // More than can be looked at: a uniform choice among them (reservoir sampling).
-            if !values.is_full() {
-                values.push(value);
-            } else if let Some(at) = values.get_mut(rngs.sample.below(seen as u64 + 1) as usize) {
-                *at = value;
-            }
-        }
+        let max = parts.max_datagram(&self.from).min(self.budget);
+        let other_len = EMPTY_RESPONSE_LEN + empty_list_len("values");
+        let room = max.saturating_sub(other_len);
+        let longest = parts.max_datagram(&self.from).saturating_sub(other_len);
+        let Parts { store, rngs, now, .. } = parts;
+        let mut values = some_of(store.values(*now, key), &mut rngs.sample);
         let held = values.len();
         let wanted = usize::try_from(num).ok().filter(|num| (1..held).contains(num)).unwrap_or(held);
-        let limits = &config.limits;
-        let max = usize::from(if self.from.is_ipv4() { limits.datagram_ipv4 } else { limits.datagram_ipv6 });
-        let room = max.min(self.budget).saturating_sub(EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0));
-        let longest = max.saturating_sub(EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0));
-        let all: usize = values.iter().map(|value| value_len(value.len())).sum();
+        let all: usize = values.iter().map(|value| bytes_len(value.len())).sum();
         if wanted < held || all > room {
             // In random order when anything is left out, so that repeated queries reach all.
             rngs.sample.partial_shuffle(&mut values, held);
@@ -220,9 +214,9 @@ impl Asked {
         let mut len = 0;
         let mut too_long = false;
         let fits = |value: &&[u8]| {
-            too_long |= value_len(value.len()) > longest;
-            let fits = len + value_len(value.len()) <= room;
-            len += if fits { value_len(value.len()) } else { 0 };
+            too_long |= bytes_len(value.len()) > longest;
+            let fits = len + bytes_len(value.len()) <= room;
+            len += if fits { bytes_len(value.len()) } else { 0 };
             fits
         };
         let sent: ArrayVec<&[u8], MAX_VALUES> = values.into_iter().take(wanted).filter(fits).collect();
@@ -235,7 +229,7 @@ impl Asked {
         response.values = Some(Values::new(&sent));
         let transaction_id = self.transaction_id;
         let outbox = &mut parts.outbox;
-        let queued = outbox.push(self.from, max.min(self.budget), |out| response.encode(transaction_id, out));
+        let queued = outbox.push(self.from, max, |out| response.encode(transaction_id, out));
         parts.stats.answers_cut += u64::from(cut);
         parts.stats.datagrams_sent += u64::from(queued.is_some());
         parts.stats.outbox_overflows += u64::from(queued.is_none());
@@ -281,15 +275,14 @@ impl Asked {
         }
         let [nodes, nodes6] = &mut lists;
         let unlimited = self.budget == usize::MAX;
-        let mut room =
-            self.budget.saturating_sub(EMPTY_RESPONSE_LEN + other_len + contact_list_len("nodes", 0, 0));
+        let mut room = self.budget.saturating_sub(EMPTY_RESPONSE_LEN + other_len + empty_list_len("nodes"));
         let wanted = nodes.len() + nodes6.len();
         if !unlimited {
             // One family only: that of the querier, who can surely use it.
             let (used, unused) = if self.from.is_ipv4() { (nodes, nodes6) } else { (nodes6, nodes) };
             unused.clear();
             if self.from.is_ipv6() {
-                room = room.saturating_sub(contact_list_len("nodes6", 0, 0));
+                room = room.saturating_sub(empty_list_len("nodes6"));
             }
             used.truncate(room / contact_len(&self.from));
         }
@@ -303,7 +296,7 @@ impl Asked {
     /// Tells the querier its address, if there is room for that.
     fn add_ip(&self, response: &mut Response<'_>, len: usize) {
         let ip = CompactAddress(self.from);
-        if len + value_len("ip".len()) + value_len(ip.len()) <= self.budget {
+        if len + bytes_len("ip".len()) + bytes_len(ip.to_bytes().len()) <= self.budget {
             response.ip = Some(ip);
         }
     }
@@ -321,9 +314,23 @@ impl Asked {
     }
 }
 
+/// All of the values, or as many as can be looked at: a uniform choice among them (reservoir
+/// sampling).
+fn some_of<'a>(all: impl Iterator<Item = &'a [u8]>, rng: &mut Rng) -> ArrayVec<&'a [u8], MAX_VALUES> {
+    let mut values = ArrayVec::new();
+    for (seen, value) in all.enumerate() {
+        if !values.is_full() {
+            values.push(value);
+        } else if let Some(at) = values.get_mut(rng.below(seen as u64 + 1) as usize) {
+            *at = value;
+        }
+    }
+    values
+}
+
 /// Bytes of the answer to a `get_value` for all values of `key`, if it is not cut to a budget.
 fn full_len(parts: &Parts, to: &SocketAddr, key: &Id) -> usize {
-    let all: usize = parts.store.values(parts.now, key).map(|value| value_len(value.len())).sum();
-    let full = EMPTY_RESPONSE_LEN + contact_list_len("values", 0, 0) + all;
+    let all: usize = parts.store.values(parts.now, key).map(|value| bytes_len(value.len())).sum();
+    let full = EMPTY_RESPONSE_LEN + empty_list_len("values") + all;
     full.min(parts.max_datagram(to))
 }
