@@ -1,5 +1,7 @@
 //! Error codes.
 
+use core::fmt;
+
 /// Why a query was not answered with a response (protocol, section 2).
 ///
 /// Every error counts as a failure of ours with a peer of 2008, so they are for what is
@@ -67,3 +69,11 @@ impl ErrorCode {
         }
     }
 }
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.text(), self.code())
+    }
+}
+
+impl core::error::Error for ErrorCode {}

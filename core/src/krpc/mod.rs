@@ -18,6 +18,7 @@ pub use error_code::ErrorCode;
 pub use list::{Contacts, ContactsIter, Values, ValuesIter};
 
 use crate::id::Id;
+use core::fmt;
 
 /// Marks a query and all that answers it: 20 random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +53,14 @@ pub enum Body<'a> {
 /// A response that fails its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedResponse;
+
+impl fmt::Display for MalformedResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a response with a value of the wrong type or length")
+    }
+}
+
+impl core::error::Error for MalformedResponse {}
 
 /// A query: who asks, and what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
