@@ -18,7 +18,7 @@ use crate::database::{Database, DatabaseError};
 use crate::sources::Sources;
 
 pub use error::LearnError;
-pub use index::{MAX_INDEX_BYTES, MAX_INDEX_ENTRIES};
+pub use index::{MAX_INDEX_BYTES, MAX_INDEX_ENTRIES, MAX_STORED_BYTES};
 pub use lookup::MAX_EXPECTED;
 pub use release::{KEPT_GENERATIONS, MAX_SUITES};
 pub use wanted::MAX_WANTED;

@@ -21,7 +21,8 @@ pub enum LearnError {
     /// The index file cannot be read.
     Index(IndexError),
     /// The index lists more files than
-    /// [`MAX_INDEX_ENTRIES`](super::MAX_INDEX_ENTRIES).
+    /// [`MAX_INDEX_ENTRIES`](super::MAX_INDEX_ENTRIES), or their names are longer than
+    /// [`MAX_STORED_BYTES`](super::MAX_STORED_BYTES) allows.
     TooManyEntries,
     /// The database failed.
     Database(DatabaseError),
@@ -35,7 +36,11 @@ impl fmt::Display for LearnError {
             Self::NotListed => f.write_str("no known Release lists an index with this hash"),
             Self::Index(error) => error.fmt(f),
             Self::TooManyEntries => {
-                write!(f, "the index lists more than {} files", super::MAX_INDEX_ENTRIES)
+                write!(
+                    f,
+                    "the index lists more than {} files, or files with names as long as those of so many",
+                    super::MAX_INDEX_ENTRIES
+                )
             }
             Self::Database(error) => error.fmt(f),
         }

@@ -16,6 +16,15 @@ pub const MAX_INDEX_BYTES: u64 = 1 << 30;
 /// The most files that an index may list. Debian's largest lists 63,440.
 pub const MAX_INDEX_ENTRIES: usize = 1_000_000;
 
+/// The most that the entries of one index may take in the database, in bytes, about.
+pub const MAX_STORED_BYTES: u64 = 128 << 20;
+
+/// And those of all. Beyond it the indexes learnt longest ago are forgotten.
+const MAX_STORED_BYTES_IN_ALL: u64 = 1 << 30;
+
+/// What an entry takes beside its path, in bytes, about.
+const ENTRY_BYTES: u64 = 48;
+
 /// Entries stored in one transaction: others get their turn in between.
 const BATCH: usize = 4096;
 
@@ -75,12 +84,14 @@ fn store(
     compression: Compression,
 ) -> Result<(), LearnError> {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut count = 0_usize;
+    let (mut count, mut bytes) = (0_usize, 0);
     let mut entries = entries(file, compression, MAX_INDEX_BYTES);
     for entry in &mut entries {
-        batch.push(entry.map_err(LearnError::Index)?);
+        let entry = entry.map_err(LearnError::Index)?;
         count += 1;
-        if count > MAX_INDEX_ENTRIES {
+        bytes += ENTRY_BYTES + entry.path.len() as u64;
+        batch.push(entry);
+        if count > MAX_INDEX_ENTRIES || bytes > MAX_STORED_BYTES {
             return Err(LearnError::TooManyEntries);
         }
         if batch.len() == BATCH {
@@ -90,8 +101,12 @@ fn store(
     }
     store_batch(database, index_id, &batch)?;
     database.write(Durability::Relaxed, |transaction| {
-        transaction.execute("UPDATE learnt_index SET complete = TRUE WHERE id = ?1", [index_id])?;
-        cached_file::mark_listed_by_index(transaction, index_id)
+        transaction.execute(
+            "UPDATE learnt_index SET complete = TRUE, stored_bytes = ?2 WHERE id = ?1",
+            params![index_id, bytes],
+        )?;
+        cached_file::mark_listed_by_index(transaction, index_id)?;
+        forget_oldest(transaction, MAX_STORED_BYTES_IN_ALL)
     })?;
     tracing::info!(count, skipped = entries.skipped(), "learnt an index");
     Ok(())
@@ -110,9 +125,59 @@ fn store_batch(database: &Database, index_id: i64, batch: &[Entry]) -> Result<()
     })
 }
 
+/// Forgets the indexes learnt longest ago, until the others take `max_bytes` at most.
+fn forget_oldest(connection: &Connection, max_bytes: u64) -> rusqlite::Result<()> {
+    let forgotten = connection.execute(
+        "DELETE FROM learnt_index WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, sum(stored_bytes) OVER (ORDER BY id DESC) AS bytes FROM learnt_index
+             ) WHERE bytes > ?1
+         )",
+        [max_bytes],
+    )?;
+    if forgotten > 0 {
+        tracing::info!(forgotten, "indexes are forgotten, others were learnt since");
+    }
+    Ok(())
+}
+
 fn remove(database: &Database, index_id: i64) -> Result<(), DatabaseError> {
     database.write(Durability::Relaxed, |transaction| {
         transaction.execute("DELETE FROM learnt_index WHERE id = ?1", [index_id])?;
         Ok(())
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_what_is_kept_of_all_the_oldest_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(&dir.path().join("khashmir.db")).unwrap();
+        let text = |n: u8| format!("Filename: pool/{n}.deb\nSize: 1\nSHA256: {}\n", Sha256::of(&[n]));
+        let indexes: Vec<i64> = (0..3)
+            .map(|n| {
+                let index_id = begin(&database, &Sha256::of(&[n])).unwrap();
+                store(&database, index_id, text(n).as_bytes(), Compression::Plain).unwrap();
+                index_id
+            })
+            .collect();
+        let one = ENTRY_BYTES + "pool/0.deb".len() as u64;
+        let left = |max_bytes| {
+            database.write(Durability::Relaxed, |t| forget_oldest(t, max_bytes)).unwrap();
+            let ids = |connection: &Connection| {
+                connection
+                    .prepare("SELECT DISTINCT index_id FROM index_entry ORDER BY index_id")?
+                    .query_map([], |row| row.get(0))?
+                    .collect::<rusqlite::Result<Vec<i64>>>()
+            };
+            database.read(ids).unwrap()
+        };
+        assert_eq!(left(3 * one), indexes);
+        assert_eq!(left(3 * one - 1), indexes[1..]);
+        assert_eq!(left(one), indexes[2..]);
+    }
 }

@@ -266,7 +266,7 @@ fn wanted_are_this_machines_packages_and_what_clients_asked_for() {
     place.catalog.record_wanted(HOST, "/debian/dists/sid/main/i18n/Translation-en.xz").unwrap();
     let sources = by_hash("sources").replace("binary-amd64", "source");
     let i386 = by_hash("i386").replace("binary-amd64", "binary-i386");
-    assert_eq!(place.missing(&suite), [by_hash("xz"), i386.clone(), sources]);
+    assert_eq!(place.missing(&suite), [i386.clone(), sources, by_hash("xz")]);
 
     // The wish outlives the generation in which it was made.
     let suite = place.learn_release(&[("main/binary-i386/Packages.xz", "i386 anew")]);
@@ -398,4 +398,23 @@ fn an_index_of_sixty_thousand_packages_is_learnt_in_seconds() {
     }
     println!("{} look-ups in {:?}", PACKAGES / 64, started.elapsed());
     assert_eq!(place.count("index_entry"), PACKAGES as i64);
+}
+
+#[test]
+fn a_wild_release_has_us_fetch_only_so_much() {
+    let place = Place::new();
+    let hash = "0".repeat(64);
+    let mut text = "Suite: sid\nSHA256:\n".to_owned();
+    writeln!(text, " {hash} {} huge/binary-amd64/Packages.xz", 1_u64 << 40).unwrap();
+    for n in 0..1000 {
+        writeln!(text, " {hash} 10 c{n}/binary-amd64/Packages.xz").unwrap();
+    }
+    writeln!(text, " {hash} 10 z/binary-riscv64/Packages.xz").unwrap();
+    let suite = place.catalog.learn_release(HOST, RELEASE, text.as_bytes()).unwrap();
+    let asked_for = "/debian/dists/sid/z/binary-riscv64/Packages.xz";
+    place.catalog.record_wanted(HOST, asked_for).unwrap();
+    let missing = place.missing(&suite);
+    assert_eq!(missing.len(), MAX_WANTED);
+    assert_eq!(missing[0], asked_for, "comes first");
+    assert!(missing.iter().all(|path| !path.contains("huge")), "that could not be read");
 }

@@ -9,11 +9,11 @@ use khashmir_apt::index::{IndexKind, IndexName};
 use khashmir_apt::release::ReleaseFile;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Expected, IndexWanted, Suite};
+use super::{Expected, IndexWanted, MAX_INDEX_BYTES, Suite};
 use crate::database::{Database, DatabaseError, Durability, milliseconds};
 
-/// How many indexes of one suite are remembered as asked for; beyond it the
-/// ones asked for longest ago are forgotten.
+/// How many indexes of one suite are remembered as asked for, beyond which the
+/// ones asked for longest ago are forgotten; and how many are named as missing.
 pub const MAX_WANTED: usize = 64;
 
 /// A repeated wish is written down no more often.
@@ -92,14 +92,14 @@ pub(super) fn missing(
         return Ok(Vec::new());
     };
     let machine = Machine { components, architecture, separate_all: generation.separate_all };
-    // The best variant of each index of which none is learnt. Variants come
-    // best first.
-    let mut missing: BTreeMap<&str, Option<&ReleaseFile>> = BTreeMap::new();
+    // The best variant of each index of which none is learnt, those that were asked for first.
+    // Variants come best first.
+    let mut missing: BTreeMap<(bool, &str), Option<&ReleaseFile>> = BTreeMap::new();
     for variant in &variants {
         if !variant.was_asked_for && !machine.uses(&variant.name) {
             continue;
         }
-        let best = missing.entry(&variant.name).or_insert(Some(&variant.file));
+        let best = missing.entry((!variant.was_asked_for, &variant.name)).or_insert(Some(&variant.file));
         if variant.is_learnt {
             *best = None;
         }
@@ -111,7 +111,8 @@ pub(super) fn missing(
         },
         expected: Expected { sha256: file.sha256, size: file.size },
     };
-    Ok(missing.into_values().flatten().map(wanted).collect())
+    let can_be_learnt = |file: &&ReleaseFile| file.size <= MAX_INDEX_BYTES;
+    Ok(missing.into_values().flatten().filter(can_be_learnt).take(MAX_WANTED).map(wanted).collect())
 }
 
 struct Newest {

@@ -122,4 +122,11 @@ const STEPS: &[&str] = &[
     ALTER TABLE release_file ADD COLUMN sha512 BLOB;
     CREATE INDEX release_file_by_sha512 ON release_file (sha512) WHERE sha512 IS NOT NULL;
 ",
+    "
+    -- What the entries of an index take, about.
+    ALTER TABLE learnt_index ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE learnt_index SET stored_bytes = (
+        SELECT ifnull(sum(48 + length(path)), 0) FROM index_entry WHERE index_id = learnt_index.id
+    );
+",
 ];
