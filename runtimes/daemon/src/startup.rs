@@ -25,6 +25,7 @@ use crate::{Context, listener, peer};
 pub use error::{Service, StartError};
 
 mod bind;
+mod descriptors;
 mod error;
 mod lock;
 
@@ -41,15 +42,18 @@ pub struct Daemon {
     context: Arc<Context>,
     identity: Arc<Identity>,
     restored_contacts: usize,
-    _lock: Lock,
+    _locks: Locks,
 }
+
+/// The right to the data directory, and to the cache's where that is another.
+type Locks = (Lock, Option<Lock>);
 
 impl Daemon {
     /// Opens what the configuration names and starts listening: when this
     /// returns, apt can ask.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let opened = smol::unblock(move || open(config)).await?;
-        let Opened { context, identity, proxy, peers, control, lock } = opened;
+        let Opened { context, identity, proxy, peers, control, locks } = opened;
         let proxy = TcpListener::try_from(proxy).map_err(StartError::Runtime)?;
         let PeerSockets { tcp, udp } = peers;
         let tcp = TcpListener::try_from(tcp).map_err(StartError::Runtime)?;
@@ -64,7 +68,7 @@ impl Daemon {
             smol::spawn(publishing),
             smol::spawn(dht.clone().run(Arc::clone(&context))),
         ];
-        Ok(Self { tasks, dht, context, identity, restored_contacts, _lock: lock })
+        Ok(Self { tasks, dht, context, identity, restored_contacts, _locks: locks })
     }
 
     /// Where apt reaches the proxy: the real port if the configuration says 0.
@@ -95,7 +99,7 @@ impl Daemon {
     /// Stops listening, cuts what is under way (apt resumes it), and writes
     /// down what is to be kept.
     pub async fn stop(self) {
-        let Self { tasks, dht, context, _lock: lock, .. } = self;
+        let Self { tasks, dht, context, _locks: locks, .. } = self;
         for task in tasks {
             task.cancel().await;
         }
@@ -104,7 +108,7 @@ impl Daemon {
             if let Err(error) = context.cache.flush() {
                 tracing::warn!(%error, "cannot note which cached files were used");
             }
-            drop(lock);
+            drop(locks);
         })
         .await;
     }
@@ -117,13 +121,19 @@ struct Opened {
     proxy: std::net::TcpListener,
     peers: PeerSockets,
     control: Control,
-    lock: Lock,
+    locks: Locks,
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
     let data_dir = config.data_dir_or_default()?;
     make_private_dir(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
     let lock = Lock::take(&data_dir)?;
+    let cache_dir = config.cache.dir.clone().unwrap_or_else(|| data_dir.clone());
+    let cache_failed = |source| StartError::Cache { path: cache_dir.clone(), source };
+    fs::create_dir_all(&cache_dir).map_err(cache_failed)?;
+    let is_same = fs::canonicalize(&cache_dir).ok() == fs::canonicalize(&data_dir).ok();
+    let cache_lock = if is_same { None } else { Some(Lock::take(&cache_dir)?) };
+    descriptors::raise_limit();
 
     let proxy = bind::proxy(config.proxy.listen)?;
     let peers = PeerSockets::bind(config.peers.listen)?;
@@ -131,9 +141,8 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let peers_address = peers.address().map_err(StartError::Runtime)?;
 
     let database = Arc::new(Database::open(&data_dir.join("khashmir.db"))?);
-    let cache_dir = config.cache.dir.clone().unwrap_or_else(|| data_dir.clone());
     let cache = Cache::open(&cache_dir, config.cache.size_limit.bytes(), Arc::clone(&database))
-        .map_err(|source| StartError::Cache { path: cache_dir, source })?;
+        .map_err(cache_failed)?;
     let sources = Sources::read(&config.mirror.apt_dir, proxy_address, &config.proxy.allowed_upstreams);
     let sources = Arc::new(sources);
     let catalog = Catalog::open(Arc::clone(&database), Arc::clone(&sources), native_architecture())?;
@@ -141,7 +150,14 @@ fn open(config: Config) -> Result<Opened, StartError> {
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
     let context = Context { config, stats: Arc::new(Stats::default()), database, cache, catalog, sources };
-    Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, lock })
+    Ok(Opened {
+        context: Arc::new(context),
+        identity: Arc::new(identity),
+        proxy,
+        peers,
+        control,
+        locks: (lock, cache_lock),
+    })
 }
 
 /// Makes a directory that only this user may enter; one that exists stays as

@@ -228,6 +228,19 @@ fn a_second_daemon_on_the_same_data_is_refused() {
 }
 
 #[test]
+fn a_second_daemon_on_the_same_cache_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Running::start(home.path(), &[]);
+    let (config, data) = (home.path().join("second.toml"), home.path().join("second"));
+    fs::write(&config, format!("[cache]\ndir = {:?}\n", home.path().join("data"))).unwrap();
+    let (config, data) = (config.to_str().unwrap(), data.to_str().unwrap());
+    let (code, stderr) = fails(home.path(), &["--config", config, "--data-dir", data]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains(&format!("process {}", daemon.child.id())), "{stderr}");
+    assert!(stderr.contains("[cache] dir"), "{stderr}");
+}
+
+#[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -78,11 +78,13 @@ impl fmt::Display for StartError {
                 path.display()
             ),
             Self::InUse { path, process } => {
-                write!(f, "another daemon uses the data directory {}", path.display())?;
+                write!(f, "another daemon keeps its data in {}", path.display())?;
                 if let Some(process) = process {
                     write!(f, " (process {process})")?;
                 }
-                f.write_str("; stop it, or name another directory with --data-dir DIR")
+                f.write_str(
+                    "; stop it, or name another directory with --data-dir DIR (for the cache alone: [cache] dir in the configuration)",
+                )
             }
             Self::Bind { service, address, source } => {
                 let (what, option) = match service {
