@@ -1,7 +1,7 @@
 //! Who may connect: so many peers in all, and so many from one address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{Network, PeersConfig};
@@ -19,8 +19,17 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: u64,
-    /// None of them 0, so there are no more than `all`.
+    /// By what [`counted`] gives. None of them 0, so there are no more than `all`.
     by_address: HashMap<IpAddr, u64>,
+}
+
+/// The address as which another is counted: of IPv6, where one machine has as many as it likes, its
+/// network's.
+fn counted(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & u128::MAX << 64).into(),
+    }
 }
 
 impl Places {
@@ -35,9 +44,10 @@ impl Places {
 
     /// A place for a connection from this address, held until it is dropped.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let is_counted = !self.uncounted.iter().any(|network| network.contains(address));
+        let address = counted(address);
         let mut taken = self.taken();
         let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
-        let is_counted = !self.uncounted.iter().any(|network| network.contains(address));
         if taken.all >= self.max || is_counted && of_address >= self.max_per_address {
             return None;
         }
@@ -100,6 +110,17 @@ mod tests {
         drop(others);
         assert!(places.taken().by_address.is_empty(), "nothing is remembered of who is gone");
         assert_eq!(places.taken().all, 0);
+    }
+
+    #[test]
+    fn of_ipv6_a_network_counts_as_one_address() {
+        let places = places(&[]);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let held = [places.take(ip("2001:db8::1")).unwrap(), places.take(ip("2001:db8::2")).unwrap()];
+        assert!(places.take(ip("2001:db8::ffff:0:0:3")).is_none());
+        assert!(places.take(ip("2001:db8:0:1::1")).is_some());
+        drop(held);
+        assert!(places.taken().by_address.is_empty());
     }
 
     #[test]
