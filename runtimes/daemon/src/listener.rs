@@ -12,8 +12,9 @@ mod head;
 mod socket;
 mod writer;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smol::lock::Semaphore;
@@ -37,14 +38,15 @@ pub async fn serve(context: Arc<Context>, exchange: Exchange, listener: TcpListe
     let connections = usize::try_from(context.config.proxy.max_connections).unwrap_or(usize::MAX);
     let proxy = Proxy::new(context, exchange);
     let limit = Arc::new(Semaphore::new(connections));
+    let refused = Arc::new(Refused::default());
     let accept = async {
         loop {
             let permit = limit.acquire_arc().await;
             match listener.accept().await {
                 Ok((stream, client)) => {
-                    let proxy = Arc::clone(&proxy);
+                    let (proxy, refused) = (Arc::clone(&proxy), Arc::clone(&refused));
                     let serve = async move {
-                        serve_client(stream, client, proxy).await;
+                        serve_client(stream, client, proxy, &refused).await;
                         drop(permit);
                     };
                     executor.spawn(serve).detach();
@@ -59,7 +61,21 @@ pub async fn serve(context: Arc<Context>, exchange: Exchange, listener: TcpListe
     executor.run(accept).await
 }
 
-async fn serve_client(stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<Proxy>) {
+/// Clients that were refused, each of which is worth one line in the log, but not all of a flood.
+#[derive(Debug, Default)]
+struct Refused(Mutex<HashSet<IpAddr>>);
+
+/// Addresses that get a line.
+const MAX_NEWS: usize = 64;
+
+impl Refused {
+    fn is_news(&self, client: IpAddr) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len() < MAX_NEWS && known.insert(client)
+    }
+}
+
+async fn serve_client(stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<Proxy>, refused: &Refused) {
     let context = Arc::clone(proxy.context());
     let _open = context.stats.apt.connections.enter();
     let address: IpAddr = client.ip().to_canonical();
@@ -67,10 +83,25 @@ async fn serve_client(stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<P
         connection::serve(stream, proxy).await
     } else {
         context.stats.apt.refused.increment();
-        tracing::warn!(client = %address, "refused: not among the allowed clients");
+        match refused.is_news(address) {
+            true => tracing::warn!(client = %address, "refused: not among the allowed clients"),
+            false => tracing::debug!(client = %address, "refused again"),
+        }
         connection::refuse(stream, &context, address).await
     };
     if let Err(error) = ended {
         tracing::debug!(client = %address, %error, "a client's connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refused_clients_is_no_flood_of_lines() {
+        let refused = Refused::default();
+        let news = (0..10_000_u32).map(|n| IpAddr::from((n / 2).to_be_bytes()));
+        assert_eq!(news.filter(|client| refused.is_news(*client)).count(), MAX_NEWS);
     }
 }

@@ -1,6 +1,6 @@
 //! `khashmir`: the command.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -92,7 +92,10 @@ fn log(level: LogLevel) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("khashmir", own);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for eyes, not for files and journals.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
