@@ -5,9 +5,11 @@ use std::io;
 
 use super::{Cache, Partial};
 
-/// What is made free beside a file, in bytes: for the database, and for what a file system takes
-/// itself.
+/// What is made free beside a file, in bytes at least: for the database, and for what a file system
+/// takes itself.
 const BESIDE: u64 = 1 << 20;
+/// Or this part of all that is cached, if that is more, so that not every file has to make room.
+const BESIDE_OF_ALL: u64 = 16;
 
 impl Cache {
     /// As [`create_partial`](Self::create_partial), with room on the disk for a file of `len`
@@ -38,7 +40,8 @@ impl Cache {
             let reason = format!("{len} bytes, of which {available} are free, cannot be made free");
             return Err(io::Error::new(io::ErrorKind::StorageFull, reason));
         }
-        let missing = len.saturating_add(BESIDE).saturating_sub(available);
+        let beside = BESIDE.max(self.total_bytes() / BESIDE_OF_ALL);
+        let missing = len.saturating_add(beside).saturating_sub(available);
         let evicted = self.part_with(&self.lock_changes(), missing, None)?;
         tracing::warn!(files = evicted.len(), "the disk is full; cached files made room for another");
         Ok(())
