@@ -188,8 +188,10 @@ impl Run {
                 self.plan.handle_file_hash(self.now(), self.fetch.is_expected(verified));
             }
             Event::Finished => return Ok(self.verified.map(Outcome::Complete)),
-            // What the mirror sent is apt's to judge.
-            Event::Failed(FailedBecause::MirrorWrong) => return Ok(self.verified.map(Outcome::Complete)),
+            // What the mirror sent is apt's to judge, if no other had a part in it.
+            Event::Failed(FailedBecause::MirrorWrong) if !self.fetch.has_peer_bytes() => {
+                return Ok(self.verified.map(Outcome::Complete));
+            }
             Event::Failed(because) => {
                 tracing::debug!(%because, "no peer can give what is missing");
                 match self.mirror_lacks_it.take() {

@@ -128,7 +128,8 @@ impl Fetch {
     pub fn progress(&self) -> Progress {
         let view = self.view();
         let servable = match view.state {
-            State::Complete(verified) | State::Mismatched(verified) => verified.len(),
+            State::Complete(verified) => verified.len(),
+            // Whoever obtained it: what peers had a part in is nothing to pass on.
             _ => prefix(&view.from_mirror),
         };
         Progress { state: view.state.clone(), len: view.len, servable }
@@ -455,6 +456,16 @@ mod tests {
         assert!(bench.fetch.finish(wrong).is_none());
         assert!(matches!(bench.fetch.progress().state, State::Mismatched(_)));
         assert_eq!(bench.servable(), 10);
+    }
+
+    #[test]
+    fn of_a_wrong_file_nothing_flows_that_a_peer_gave() {
+        let bench = fetch_of(&[1; 10]);
+        bench.write(&[2; 10], 0..4, Origin::Mirror);
+        bench.write(&[2; 10], 4..10, Origin::Peer);
+        let wrong = bench.digest().unwrap();
+        assert!(bench.fetch.finish(wrong).is_none());
+        assert_eq!(bench.servable(), 4);
     }
 
     #[test]
