@@ -25,6 +25,10 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Indexes fetched in the background at a time: clients come first.
 const BACKGROUND: usize = 2;
 
+/// How long one of them may take. A mirror that is slower is asked again when its next Release file
+/// comes, so that it does not hold up the others for as long as it likes.
+const MAX_TURN: Duration = Duration::from_secs(600);
+
 /// Teaches the catalog, in the background.
 #[derive(Debug)]
 pub(super) struct Teacher {
@@ -174,7 +178,21 @@ impl Lesson {
                 Ok(Obtained::Cached(cached)) => {
                     self.read(cached.verified, Arc::new(cached.file)).await;
                 }
-                Ok(Obtained::Fetching(fetch)) => self.read_when_complete(&fetch).await,
+                Ok(Obtained::Fetching(fetch)) => {
+                    let ended = async {
+                        fetch.wait_until(|progress| progress.state.is_final()).await;
+                        true
+                    };
+                    let late = async {
+                        smol::Timer::after(MAX_TURN).await;
+                        false
+                    };
+                    if !ended.or(late).await {
+                        tracing::info!(url = %release, "its indexes take too long to wait for them");
+                        return;
+                    }
+                    self.read_when_complete(&fetch).await;
+                }
                 Err(error) => tracing::warn!(%error, "an index cannot be fetched"),
             }
         }
