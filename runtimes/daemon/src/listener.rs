@@ -43,13 +43,18 @@ pub async fn serve(context: Arc<Context>, exchange: Exchange, listener: TcpListe
         loop {
             let permit = limit.acquire_arc().await;
             match listener.accept().await {
-                Ok((stream, client)) => {
-                    let (proxy, refused) = (Arc::clone(&proxy), Arc::clone(&refused));
+                Ok((stream, client))
+                    if proxy.context().config.proxy.allows_client(client.ip().to_canonical()) =>
+                {
+                    let serve = serve_client(stream, client, Arc::clone(&proxy));
                     let serve = async move {
-                        serve_client(stream, client, proxy, &refused).await;
+                        serve.await;
                         drop(permit);
                     };
                     executor.spawn(serve).detach();
+                }
+                Ok((stream, client)) => {
+                    executor.spawn(Arc::clone(&refused).refuse(stream, client, Arc::clone(&proxy))).detach();
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a client's connection cannot be accepted");
@@ -61,36 +66,50 @@ pub async fn serve(context: Arc<Context>, exchange: Exchange, listener: TcpListe
     executor.run(accept).await
 }
 
-/// Clients that were refused, each of which is worth one line in the log, but not all of a flood.
-#[derive(Debug, Default)]
-struct Refused(Mutex<HashSet<IpAddr>>);
+/// What clients that may not use the proxy get: an answer, and a line in the log, but neither for
+/// all of a flood, nor in the place of those who may.
+#[derive(Debug)]
+struct Refused {
+    known: Mutex<HashSet<IpAddr>>,
+    places: Arc<Semaphore>,
+}
 
 /// Addresses that get a line.
 const MAX_NEWS: usize = 64;
+/// Clients that are answered at a time.
+const MAX_ANSWERED: usize = 16;
 
-impl Refused {
-    fn is_news(&self, client: IpAddr) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.len() < MAX_NEWS && known.insert(client)
+impl Default for Refused {
+    fn default() -> Self {
+        Self { known: Mutex::default(), places: Arc::new(Semaphore::new(MAX_ANSWERED)) }
     }
 }
 
-async fn serve_client(stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<Proxy>, refused: &Refused) {
-    let context = Arc::clone(proxy.context());
-    let _open = context.stats.apt.connections.enter();
-    let address: IpAddr = client.ip().to_canonical();
-    let ended = if context.config.proxy.allows_client(address) {
-        connection::serve(stream, proxy).await
-    } else {
+impl Refused {
+    fn is_news(&self, client: IpAddr) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len() < MAX_NEWS && known.insert(client)
+    }
+
+    async fn refuse(self: Arc<Self>, stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<Proxy>) {
+        let (context, address) = (proxy.context(), client.ip().to_canonical());
         context.stats.apt.refused.increment();
-        match refused.is_news(address) {
+        match self.is_news(address) {
             true => tracing::warn!(client = %address, "refused: not among the allowed clients"),
             false => tracing::debug!(client = %address, "refused again"),
         }
-        connection::refuse(stream, &context, address).await
-    };
-    if let Err(error) = ended {
-        tracing::debug!(client = %address, %error, "a client's connection broke");
+        let Some(_place) = self.places.try_acquire_arc() else { return };
+        if let Err(error) = connection::refuse(stream, context, address).await {
+            tracing::debug!(client = %address, %error, "a refused client's connection broke");
+        }
+    }
+}
+
+async fn serve_client(stream: Async<TcpStream>, client: SocketAddr, proxy: Arc<Proxy>) {
+    let context = Arc::clone(proxy.context());
+    let _open = context.stats.apt.connections.enter();
+    if let Err(error) = connection::serve(stream, proxy).await {
+        tracing::debug!(%client, %error, "a client's connection broke");
     }
 }
 

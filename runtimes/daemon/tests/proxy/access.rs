@@ -1,5 +1,6 @@
 //! Who may ask, and for what.
 
+use super::client::Client;
 use super::mirror::{Act, Mirror};
 use super::proxy::Proxy;
 
@@ -39,6 +40,21 @@ fn only_listed_clients_are_served() {
     assert!(String::from_utf8(answer.body).unwrap().contains("allowed_clients"));
     assert!(client.is_at_end());
     assert!(mirror.asked("/x").is_empty());
+}
+
+#[test]
+fn a_flood_of_strangers_takes_no_clients_place() {
+    let mirror = serving();
+    let proxy = Proxy::configured(&format!(
+        "[proxy]\nlisten = \"127.0.0.1:0\"\nallowed_clients = [\"127.0.0.2/32\"]\n\
+         max_connections = 1\nallowed_upstreams = [\"{}\"]",
+        mirror.address
+    ));
+    // Each takes its time to go. One after the other they would take longer than a client waits.
+    let strangers: Vec<Client> = (0..60).map(|_| proxy.connect()).collect();
+    let mut client = Client::connect_from([127, 0, 0, 2].into(), proxy.address());
+    assert_eq!(client.get(&mirror.url("/x"), &[]).ok(), b"secret");
+    drop(strangers);
 }
 
 #[test]
