@@ -82,7 +82,8 @@ pub struct Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::{Arbitrary, Gen, QuickCheck};
+    use khashmir_testing::quickcheck;
+    use quickcheck::{Arbitrary, Gen};
 
     impl Arbitrary for Id {
         fn arbitrary(g: &mut Gen) -> Id {
@@ -97,6 +98,6 @@ mod tests {
             let by_prefix = a.common_prefix_len(&b) > a.common_prefix_len(&c);
             ab == b.distance(&a) && (a == b) == (ab.leading_zeros() == 160) && (!by_prefix || ab < ac)
         }
-        QuickCheck::new().quickcheck(law as fn(Id, Id, Id) -> bool);
+        quickcheck().quickcheck(law as fn(Id, Id, Id) -> bool);
     }
 }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::rng::{Purpose, Rng};
     use alloc::vec::Vec;
-    use quickcheck::QuickCheck;
+    use khashmir_testing::quickcheck;
 
     fn key() -> HashKey {
         HashKey::new(&mut Rng::new([4; 32], Purpose::HashKey))
@@ -232,7 +232,7 @@ mod tests {
                 budget.admit(at(now), &host(1)) == expected
             })
         }
-        QuickCheck::new().tests(200).quickcheck(law as fn(u32, Vec<u16>) -> bool);
+        quickcheck().tests(200).quickcheck(law as fn(u32, Vec<u16>) -> bool);
 
         // 3 a second, asked every seventh microsecond for not quite ten seconds: a burst of three, and
         // 29 more.

@@ -205,7 +205,7 @@ impl Lookup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::QuickCheck;
+    use khashmir_testing::quickcheck;
 
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
@@ -322,6 +322,6 @@ mod tests {
             }
             false
         }
-        QuickCheck::new().quickcheck(law as fn(Vec<u8>, Vec<(bool, u8)>, u8) -> bool);
+        quickcheck().quickcheck(law as fn(Vec<u8>, Vec<(bool, u8)>, u8) -> bool);
     }
 }

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
     use core::net::IpAddr;
-    use quickcheck::QuickCheck;
+    use khashmir_testing::quickcheck;
 
     /// A host in the `network`th /24.
     fn voter(network: u8, host: u8) -> NetworkPrefix {
@@ -172,6 +172,6 @@ mod tests {
                 }
             })
         }
-        QuickCheck::new().tests(300).quickcheck(law as fn(u8, Vec<(u8, u8)>) -> bool);
+        quickcheck().tests(300).quickcheck(law as fn(u8, Vec<(u8, u8)>) -> bool);
     }
 }

@@ -77,7 +77,7 @@ fn compute(secret: &Secret, ip: &IpAddr, key: &Id) -> [u8; Tokens::LEN] {
 mod tests {
     use super::*;
     use crate::rng::Purpose;
-    use quickcheck::QuickCheck;
+    use khashmir_testing::quickcheck;
 
     fn rng() -> Rng {
         Rng::new([9; 32], Purpose::TokenSecret)
@@ -92,7 +92,7 @@ mod tests {
                 && tokens.accepts(&token, &other_ip, &key) == (ip == other_ip)
                 && tokens.accepts(&token, &ip, &other_key) == (key == other_key)
         }
-        QuickCheck::new().quickcheck(law as fn(IpAddr, IpAddr, Id, Id) -> bool);
+        quickcheck().quickcheck(law as fn(IpAddr, IpAddr, Id, Id) -> bool);
     }
 
     #[test]

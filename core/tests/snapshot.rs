@@ -8,7 +8,7 @@ use core::time::Duration;
 use khashmir::config::ConfigError;
 use khashmir::krpc::{Call, Method};
 use khashmir::{Config, Contact, Id, Instant, Node};
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 
 /// A node with eight contacts, two values of others and two publications, and one of its contacts.
 fn lived() -> (Scene, Contact) {
@@ -170,5 +170,5 @@ fn no_damage_to_a_snapshot_makes_a_node_panic() {
             quickcheck::TestResult::from_bool(self.0(Arbitrary::arbitrary(g), Arbitrary::arbitrary(g)))
         }
     }
-    QuickCheck::new().tests(500).quickcheck(Law(law));
+    quickcheck().tests(500).quickcheck(Law(law));
 }

@@ -330,7 +330,7 @@ fn byte_string(input: &[u8]) -> Parsed<'_, &[u8]> {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
-    use quickcheck::QuickCheck;
+    use khashmir_testing::quickcheck;
 
     fn check(input: &[u8]) -> Result<(), Fault> {
         let mut decoder = Decoder::new(input, Bounds::DATAGRAM);
@@ -420,6 +420,6 @@ mod tests {
                 Err(error) => error.offset <= input.len(),
             }
         }
-        QuickCheck::new().tests(20_000).quickcheck(law as fn(Vec<u8>) -> bool);
+        quickcheck().tests(20_000).quickcheck(law as fn(Vec<u8>) -> bool);
     }
 }

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::bencode::{Bounds, Decoder};
     use alloc::vec::Vec;
-    use quickcheck::QuickCheck;
+    use khashmir_testing::quickcheck;
 
     #[test]
     fn what_is_written_reads_back_and_has_the_length_foretold() {
@@ -107,6 +107,6 @@ mod tests {
         for n in [0, 1, -1, 9, 10, i64::MAX, i64::MIN] {
             assert!(law(n, b"abcdefghij".to_vec()), "{n}");
         }
-        QuickCheck::new().quickcheck(law as fn(i64, Vec<u8>) -> bool);
+        quickcheck().quickcheck(law as fn(i64, Vec<u8>) -> bool);
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use alloc::vec;
-use quickcheck::{QuickCheck, TestResult};
+use khashmir_testing::quickcheck;
+use quickcheck::TestResult;
 
 fn v4(text: &str) -> Option<SocketAddrV4> {
     Some(text.parse().unwrap())
@@ -116,7 +117,7 @@ fn claims_survive_the_wire() {
         let key = if v4.is_some() { ClaimKey::File } else { ClaimKey::FileV6 };
         TestResult::from_bool(Claim::decode(&claim.encode(), key) == Ok(claim))
     }
-    QuickCheck::new().quickcheck(law as fn(Option<(u32, u16)>, Option<(u128, u16)>, u8, u8) -> TestResult);
+    quickcheck().quickcheck(law as fn(Option<(u32, u16)>, Option<(u128, u16)>, u8, u8) -> TestResult);
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn no_value_panics_and_a_broken_claim_is_never_read_as_another() {
             Err(_) => true,
         }
     }
-    QuickCheck::new().tests(20_000).quickcheck(law as fn(usize, u8, usize) -> bool);
+    quickcheck().tests(20_000).quickcheck(law as fn(usize, u8, usize) -> bool);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn piece_hashes_follow_the_bytes_whatever_the_chunks() {
     }
     assert!(law(0, 699_999));
     assert!(PieceHasher::new().finish().is_empty());
-    QuickCheck::new().tests(10).quickcheck(law as fn(u16, u32) -> bool);
+    quickcheck().tests(10).quickcheck(law as fn(u16, u32) -> bool);
 }
 
 #[test]
@@ -191,5 +192,5 @@ fn paths_survive_any_escaping() {
     fn law(hash: Vec<u8>) -> bool {
         hash.is_empty() || decode_path(encode_path(&hash).as_bytes()) == Ok(hash)
     }
-    QuickCheck::new().quickcheck(law as fn(Vec<u8>) -> bool);
+    quickcheck().quickcheck(law as fn(Vec<u8>) -> bool);
 }

@@ -3,7 +3,7 @@ use crate::rng::Purpose;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -128,5 +128,5 @@ fn closest_is_what_sorting_all_would_give_and_invariants_hold() {
         table.closest(&target, &mut closest);
         closest[..] == all
     }
-    QuickCheck::new().quickcheck(law as fn(Id, Vec<(Id, u8)>, Id) -> bool);
+    quickcheck().quickcheck(law as fn(Id, Vec<(Id, u8)>, Id) -> bool);
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::rng::{Purpose, Rng};
 use alloc::vec;
 use alloc::vec::Vec;
-use quickcheck::{Arbitrary, Gen, QuickCheck};
+use khashmir_testing::quickcheck;
+use quickcheck::{Arbitrary, Gen};
 
 const LIFETIME: Duration = Duration::from_secs(3 * 3600);
 const START: Instant = Instant::from_micros(1_000_000);
@@ -387,7 +388,7 @@ fn the_store_is_sound_after_any_operations() {
         }
         true
     }
-    QuickCheck::new().tests(300).quickcheck(law as fn(u8, Vec<Operation>) -> bool);
+    quickcheck().tests(300).quickcheck(law as fn(u8, Vec<Operation>) -> bool);
 }
 
 /// A token is a promise: who gets one may store a value of usual length, or renew one.
@@ -406,7 +407,7 @@ fn who_would_be_accepted_is() {
             if nothing_expired { promised == stored.is_ok() } else { !promised || stored.is_ok() }
         })
     }
-    QuickCheck::new().tests(300).quickcheck(law as fn(u8, Vec<Operation>) -> bool);
+    quickcheck().tests(300).quickcheck(law as fn(u8, Vec<Operation>) -> bool);
 }
 
 fn owned((key, value, source, age): (Id, &[u8], IpAddr, Duration)) -> (Id, Vec<u8>, IpAddr, Duration) {

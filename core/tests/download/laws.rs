@@ -5,7 +5,8 @@ use khashmir::claim::{ClaimKey, PIECE_LEN, PieceHashesRef};
 use khashmir::download::{Action, Download, DownloadConfig, Event, Failure, RequestId};
 use khashmir::rng::{Purpose, Rng};
 use khashmir::time::Instant;
-use quickcheck::{Arbitrary, Gen, QuickCheck, TestResult};
+use khashmir_testing::quickcheck;
+use quickcheck::{Arbitrary, Gen, TestResult};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -105,7 +106,7 @@ fn every_download_ends_and_an_honest_mirror_suffices() {
     }
     // At 3 kB/s a chunk takes longer than a stall may: that mirror counts as silent.
     const CHUNK_OF_STALL: u64 = 64 * 1024;
-    QuickCheck::new().tests(400).quickcheck(law as fn(Recipe) -> bool);
+    quickcheck().tests(400).quickcheck(law as fn(Recipe) -> bool);
 }
 
 /// Worlds that once broke a law.
@@ -133,7 +134,7 @@ fn the_same_inputs_give_the_same_outputs() {
         let (a, b) = (recipe.world().run(), recipe.world().run());
         a.asked == b.asked && a.events == b.events && a.stats == b.stats
     }
-    QuickCheck::new().tests(60).quickcheck(law as fn(Recipe) -> bool);
+    quickcheck().tests(60).quickcheck(law as fn(Recipe) -> bool);
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn peers_that_name_the_right_piece_hashes_hardly_cost_time_however_bad_they_are(
         // What may be lost: the wait until somebody is late, twice, and a tenth.
         TestResult::from_bool(helped.took <= alone.took * 11 / 10 + Duration::from_millis(2500))
     }
-    QuickCheck::new().tests(400).quickcheck(law as fn(Recipe) -> TestResult);
+    quickcheck().tests(400).quickcheck(law as fn(Recipe) -> TestResult);
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn in_honest_worlds_a_byte_is_asked_for_at_most_twice_of_peers_and_little_is_was
             && done.requested_pieces.values().all(|times| *times <= 2)
             && done.from_mirror + done.from_peers <= 2 * size
     }
-    QuickCheck::new().tests(200).quickcheck(law as fn(u8, Vec<u8>, u8) -> bool);
+    quickcheck().tests(200).quickcheck(law as fn(u8, Vec<u8>, u8) -> bool);
 }
 
 /// One call on a plan, with arguments that may be nonsense.
@@ -278,5 +279,5 @@ fn no_sequence_of_calls_panics_and_polling_changes_nothing() {
         let size = u64::from(pieces % 12) * PIECE_LEN + u64::from(pieces);
         play(&calls, size, true) == play(&calls, size, false)
     }
-    QuickCheck::new().tests(1500).quickcheck(law as fn(Vec<(Call, u32)>, u8) -> bool);
+    quickcheck().tests(1500).quickcheck(law as fn(Vec<(Call, u32)>, u8) -> bool);
 }

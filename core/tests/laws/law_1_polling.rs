@@ -6,7 +6,7 @@ use crate::script::Step;
 use bytes::BytesMut;
 use khashmir::config::Limits;
 use khashmir::{Config, Instant, Node};
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 
 /// Queues that no script fills.
 fn roomy() -> Config {
@@ -39,5 +39,5 @@ fn what_comes_out_does_not_depend_on_when_it_is_polled() {
         poll(&mut node, &mut output, eager.output.sent.len() + eager.output.events.len() + 1);
         output == eager.output
     }
-    QuickCheck::new().tests(150).quickcheck(law as fn(Vec<Step>, Vec<u8>) -> bool);
+    quickcheck().tests(150).quickcheck(law as fn(Vec<Step>, Vec<u8>) -> bool);
 }

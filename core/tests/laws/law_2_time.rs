@@ -7,7 +7,7 @@ use crate::script::Step;
 use core::time::Duration;
 use khashmir::krpc::Call;
 use khashmir::{Event, Id, Instant};
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 use std::net::SocketAddr;
 
 #[test]
@@ -20,7 +20,7 @@ fn nothing_is_due_after_an_input() {
             wake.is_none_or(|at| at > latest)
         })
     }
-    QuickCheck::new().tests(200).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(200).quickcheck(law as fn(Vec<Step>) -> bool);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn every_input_fires_what_is_due_itself() {
         (output.sent, output.events, output.commands)
             == (driver.output.sent, driver.output.events, driver.output.commands)
     }
-    QuickCheck::new().tests(150).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(150).quickcheck(law as fn(Vec<Step>) -> bool);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn time_that_goes_backwards_is_no_time() {
         });
         replay(config(), &clamped.collect::<Vec<_>>()) == driver.output
     }
-    QuickCheck::new().tests(150).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(150).quickcheck(law as fn(Vec<Step>) -> bool);
 }
 
 /// A node with contacts and publications sleeps for hours and makes up for nothing.
@@ -82,7 +82,7 @@ fn a_jump_fires_each_timer_once() {
         let upkeep = driver.node.stats().upkeep_operations;
         checkpoints == 1 && !pinged.is_empty() && !repeated && upkeep <= 17
     }
-    QuickCheck::new().tests(20).quickcheck(law as fn(u8) -> bool);
+    quickcheck().tests(20).quickcheck(law as fn(u8) -> bool);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use core::time::Duration;
 use khashmir::config::{Limits, LookupPolicy};
 use khashmir::node::{CommandError, Ending};
 use khashmir::{Config, Event, Id, OpId};
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 use std::collections::BTreeMap;
 
 fn finals(events: &[Event]) -> Vec<OpId> {
@@ -43,7 +43,7 @@ fn every_operation_ends_once_and_in_time() {
         assert_eq!(driver.node.stats().operations, 0);
         started.iter().all(|(op, at)| ended[op].saturating_duration_since(*at) <= bound)
     }
-    QuickCheck::new().tests(200).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(200).quickcheck(law as fn(Vec<Step>) -> bool);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn ids_are_not_reused() {
         let ops: Vec<OpId> = driver.output.commands.iter().filter_map(|result| result.ok()).collect();
         ops.windows(2).all(|pair| pair[0] < pair[1])
     }
-    QuickCheck::new().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
 }
 
 /// Whoever is asked answers, but so late, and with ever new contacts, that it would go on for minutes.
@@ -108,5 +108,5 @@ fn final_events_are_kept_until_they_are_polled() {
         ended.sort();
         ended == started && driver.output.events.len() <= started.len() + 1
     }
-    QuickCheck::new().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
 }

@@ -8,7 +8,7 @@ use core::time::Duration;
 use khashmir::config::Limits;
 use khashmir::krpc::Call;
 use khashmir::{Config, Id, Instant, Node};
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 
 /// Limits so small that a script runs into all of them.
 fn narrow() -> Config {
@@ -43,7 +43,7 @@ fn no_input_breaks_a_node_or_its_bounds() {
         }
         true
     }
-    QuickCheck::new().tests(300).quickcheck(law as fn(Vec<Step>, bool) -> bool);
+    quickcheck().tests(300).quickcheck(law as fn(Vec<Step>, bool) -> bool);
 }
 
 /// What one input makes a node send is bounded by what it asked for or was told.
@@ -69,7 +69,7 @@ fn one_datagram_brings_few() {
         // The answer and a ping to the querier, a ping to the oldest of its bucket.
         sent.len() <= 3 && (asked_before || to_sender <= 3 * query.len())
     }
-    QuickCheck::new().tests(200).quickcheck(law as fn(Vec<Step>, u8, Vec<u8>, u8) -> bool);
+    quickcheck().tests(200).quickcheck(law as fn(Vec<Step>, u8, Vec<u8>, u8) -> bool);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn no_snapshot_breaks_a_node() {
         damaged.into_iter().for_each(|node| node.check_invariants());
         true
     }
-    QuickCheck::new().tests(150).quickcheck(law as fn(Vec<Step>, Vec<(u16, u8)>, u16, u64) -> bool);
+    quickcheck().tests(150).quickcheck(law as fn(Vec<Step>, Vec<(u16, u8)>, u16, u64) -> bool);
 }
 
 /// The store takes from a flood no more than it may hold.

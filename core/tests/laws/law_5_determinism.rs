@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use core::time::Duration;
 use khashmir::rng::{Purpose, Rng};
 use khashmir::{Instant, Node};
-use quickcheck::QuickCheck;
+use khashmir_testing::quickcheck;
 use sha1::{Digest, Sha1};
 
 #[test]
@@ -17,7 +17,7 @@ fn the_same_inputs_give_the_same_outputs() {
         let again = replay(config(), &driver.inputs);
         again == driver.output
     }
-    QuickCheck::new().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
+    quickcheck().tests(100).quickcheck(law as fn(Vec<Step>) -> bool);
 }
 
 #[test]

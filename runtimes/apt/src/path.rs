@@ -139,7 +139,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     fn path(text: &str) -> String {
         canonical(text.as_bytes()).unwrap()

@@ -325,7 +325,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     const HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

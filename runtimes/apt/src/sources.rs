@@ -229,7 +229,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     /// Each source on a line.
     fn shown(parsed: &Sources) -> Vec<String> {

@@ -303,7 +303,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     fn target(text: &str) -> (String, Style) {
         let target = Target::parse(text).unwrap();

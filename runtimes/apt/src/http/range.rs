@@ -76,7 +76,7 @@ fn number(digits: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     #[test]
     fn single_ranges_are_read() {

@@ -235,7 +235,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use quickcheck::{TestResult, quickcheck};
+    use khashmir_testing::quickcheck;
+    use quickcheck::TestResult;
 
     fn head(text: &str) -> RequestHead {
         let (head, len) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();

@@ -135,7 +135,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();

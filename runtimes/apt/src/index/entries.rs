@@ -284,7 +284,7 @@ mod tests {
 
     use super::*;
     use crate::index::MAX_XZ_MEMORY;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
     use std::io::Write as _;
 
     const HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

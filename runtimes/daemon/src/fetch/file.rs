@@ -363,7 +363,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use khashmir_apt::Sha256;
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     use super::*;
     use crate::cache::Cache;

@@ -51,7 +51,7 @@ impl UploadLimit {
 
 #[cfg(test)]
 mod tests {
-    use quickcheck::quickcheck;
+    use khashmir_testing::quickcheck;
 
     use super::*;
 
