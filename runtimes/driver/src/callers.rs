@@ -105,7 +105,8 @@ impl Callers {
                 node.cancel(now, op);
             }
         }
-        for _ in 0..MAX_COMMANDS {
+        // Not those that come meanwhile: sockets, and who gives up, get their turn.
+        for _ in 0..self.commands.len() + usize::from(self.taken.is_some()) {
             match self.taken.take().or_else(|| self.commands.try_recv().ok()) {
                 Some(command) => self.execute(now, node, command),
                 None => break,
