@@ -151,8 +151,9 @@ fn peers_that_name_the_right_piece_hashes_hardly_cost_time_however_bad_they_are(
         let mut world = recipe.world();
         world.config.mirror_rate = Some(mirror.1);
         let (helped, alone) = (world.run(), alone.world().run());
-        // What may be lost: the wait until somebody is late, twice, and a tenth.
-        TestResult::from_bool(helped.took <= alone.took * 11 / 10 + Duration::from_millis(2500))
+        // What may be lost: a tenth, and the wait until somebody is late, which bad peers can bring
+        // about one after the other.
+        TestResult::from_bool(helped.took <= alone.took * 11 / 10 + Duration::from_secs(5))
     }
     quickcheck().tests(400).quickcheck(law as fn(Recipe) -> TestResult);
 }
