@@ -98,11 +98,11 @@ impl Proxy {
         if below_dists.is_some_and(|path| path.suite_of_release().is_some()) {
             return Ok(Kind::Document);
         }
-        // Noted first: a lesson may end while the catalog is asked.
-        let is_learning = self.teacher.is_learning(url);
+        // Noted first: something may be learnt while the catalog is asked.
+        let mut steps = self.teacher.steps();
         let mut expected = self.look_up(url, below_dists.is_some()).await?;
-        if expected.is_empty() && below_dists.is_none() && is_learning {
-            self.teacher.settle(url).await;
+        while expected.is_empty() && below_dists.is_none() && self.teacher.has_more(url, steps).await {
+            steps = self.teacher.steps();
             expected = self.look_up(url, false).await?;
         }
         let from_index = !expected.is_empty();

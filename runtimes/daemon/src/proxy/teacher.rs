@@ -36,7 +36,7 @@ pub(super) struct Teacher {
     fetches: Arc<Fetches>,
     background: Semaphore,
     state: Mutex<Lessons>,
-    ended: Event,
+    stepped: Event,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +45,8 @@ struct Lessons {
     by_mirror: HashMap<String, UnderWay>,
     /// Indexes being read.
     reading: HashSet<Sha256>,
+    /// How often there may have been something new in the catalog.
+    steps: u64,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Teacher {
             fetches,
             background: Semaphore::new(BACKGROUND),
             state: Mutex::default(),
-            ended: Event::new(),
+            stepped: Event::new(),
         }
     }
 
@@ -107,29 +109,36 @@ impl Teacher {
         lesson
     }
 
-    /// Whether a lesson about the mirror of `url` is under way.
-    pub(super) fn is_learning(&self, url: &Upstream) -> bool {
-        self.lessons().by_mirror.contains_key(&url.authority())
+    /// How often there may have been something new in the catalog until now.
+    pub(super) fn steps(&self) -> u64 {
+        self.lessons().steps
     }
 
-    /// Waits until no lesson about the mirror of `url` is under way, or for as long as
-    /// they are worth waiting for.
-    pub(super) async fn settle(&self, url: &Upstream) {
+    /// Waits until there may be more in the catalog than after so many `steps`. Returns false
+    /// instead when no lesson about the mirror of `url` is under way, or none worth waiting for.
+    pub(super) async fn has_more(&self, url: &Upstream, steps: u64) -> bool {
         let mirror = url.authority();
-        let ended = async {
-            loop {
-                let ended = self.ended.listen();
-                if !self.is_learning(url) {
-                    return;
+        loop {
+            let stepped = self.stepped.listen();
+            let until = {
+                let lessons = self.lessons();
+                if lessons.steps > steps {
+                    return true;
                 }
-                ended.await;
-            }
-        };
-        let until = self.lessons().by_mirror.get(&mirror).map(|lessons| lessons.waited_for_until);
-        let enough = async {
-            smol::Timer::at(until.unwrap_or_else(Instant::now)).await;
-        };
-        ended.or(enough).await;
+                lessons.by_mirror.get(&mirror).map(|under_way| under_way.waited_for_until)
+            };
+            let Some(until) = until.filter(|until| *until > Instant::now()) else { return false };
+            let enough = async {
+                smol::Timer::at(until).await;
+            };
+            stepped.or(enough).await;
+        }
+    }
+
+    /// Lets those who wait look at the catalog again.
+    fn step(&self) {
+        self.lessons().steps += 1;
+        self.stepped.notify(usize::MAX);
     }
 
     fn lessons(&self) -> MutexGuard<'_, Lessons> {
@@ -154,7 +163,7 @@ impl Drop for Lesson {
             }
         }
         drop(lessons);
-        self.teacher.ended.notify(usize::MAX);
+        self.teacher.step();
     }
 }
 
@@ -223,6 +232,7 @@ impl Lesson {
         })
         .await;
         self.teacher.lessons().reading.remove(&verified.sha256());
+        self.teacher.step();
         match learnt {
             // Most files below dists/ are no indexes of packages.
             Ok(()) | Err(LearnError::NotListed) => {}
