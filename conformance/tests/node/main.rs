@@ -1,0 +1,8 @@
+//! The checks for nodes: ours passes them, on every driver; a node that is broken a little fails
+//! them; they cite what the page says.
+
+#![allow(clippy::unwrap_used)]
+
+mod citations;
+mod drivers;
+mod trial;
