@@ -51,7 +51,7 @@ const EXAMPLES: &str = "\
 How to start a node for this:
   its bootstrap contact is what --bootstrap says; private networks that it trusts are 127.0.0.0/8
   and no other; no rule is lifted for loopback. The reference daemon, in a data directory of its own:
-    khashmir --peer-listen 127.0.0.1:9978 --local-network 127.0.0.0/8 \\
+    khashmir --listen 127.0.0.1:9978 --local-network 127.0.0.0/8 \\
         --bootstrap 127.0.0.1:7777
 
 Examples:

@@ -42,7 +42,7 @@ pub struct Bootstrap {
     /// Where it is.
     pub addr: SocketAddr,
     log: Arc<Log>,
-    swarm: Arc<OnceLock<Vec<Vec<u8>>>>,
+    swarm: Arc<OnceLock<Actor>>,
     recording: OnceLock<Option<Recording>>,
     /// How long the node may take until it asks.
     wait: Duration,
@@ -139,8 +139,7 @@ impl Bootstrap {
             let (actor, log, stop) = (actors[number].clone(), Arc::clone(&self.log), Arc::clone(&stop.0));
             thread::spawn(move || act(&actor, &socket, number, &wanted, &log, &stop));
         }
-        let Role::Knows(first_stage, _) = &actors[0].role else { return None };
-        self.swarm.set(first_stage.clone()).ok()?;
+        self.swarm.set(actors[0].clone()).ok()?;
 
         let asked = self.wait_for_silence(&wanted);
         let heard = lock(&self.log).clone();
@@ -254,8 +253,9 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     nodes.push(stage.one("with-another-transaction", Role::Wrong(Wrong::OtherTransaction))?);
     nodes.push(stage.one("silent", Role::Silent)?);
 
-    let first = Role::Knows(nodes, Duration::ZERO);
-    let mut actors = vec![Actor { name: "bootstrap", id: random_id(), addr: bootstrap, role: first }];
+    // Closer than any contact of other checks too, so that it is asked.
+    let (id, role) = (stage.next_id(), Role::Knows(nodes, Duration::ZERO));
+    let mut actors = vec![Actor { name: "bootstrap", id, addr: bootstrap, role }];
     actors.append(&mut stage.actors);
     Ok((actors, stage.sockets))
 }
@@ -278,14 +278,20 @@ impl Stage<'_> {
     fn at(&mut self, name: &'static str, role: Role, ip: Option<IpAddr>) -> io::Result<Vec<u8>> {
         let socket = UdpSocket::bind((ip.unwrap_or_else(|| self.target.next_ip()), 0))?;
         let addr = socket.local_addr()?;
-        self.distance += 1 << 40;
-        let mut id = *self.wanted;
-        let distance = (self.distance | fastrand::u64(1..1 << 39)).to_be_bytes();
-        id[12..].iter_mut().zip(distance).for_each(|(byte, distance)| *byte ^= distance);
+        let id = self.next_id();
         let contact = compact(&id, &addr);
         self.actors.push(Actor { name, id, addr, role });
         self.sockets.push(socket);
         Ok(contact)
+    }
+
+    /// An id farther from what is looked up than all before.
+    fn next_id(&mut self) -> Id {
+        self.distance += 1 << 40;
+        let mut id = *self.wanted;
+        let distance = (self.distance | fastrand::u64(1..1 << 39)).to_be_bytes();
+        id[12..].iter_mut().zip(distance).for_each(|(byte, distance)| *byte ^= distance);
+        id
     }
 
     /// The bytes of an IPv4 address whose /24 nobody else is in.
@@ -310,29 +316,30 @@ fn read(socket: &UdpSocket, stop: impl Fn() -> bool, mut take: impl FnMut(Heard)
     }
 }
 
-fn answer_as_bootstrap(socket: &UdpSocket, log: &Arc<Log>, swarm: &OnceLock<Vec<Vec<u8>>>) {
-    let id = random_id();
+fn answer_as_bootstrap(socket: &UdpSocket, log: &Arc<Log>, swarm: &OnceLock<Actor>) {
     let gone = || Arc::strong_count(log) == 1;
     let (mut joins, mut finds) = (0, 0);
     read(socket, gone, |heard| {
         let (method, from) = (heard.method(), heard.from);
         lock(log).push((0, heard.clone()));
-        let response = match (method.as_deref(), swarm.get()) {
-            (Some("join"), Some(_)) => {
-                joins += 1;
+        joins += usize::from(method.as_deref() == Some("join"));
+        // Before the swarm stands, which a first transmission may find, nothing is answered.
+        let Some(Actor { id, role: Role::Knows(nodes, _), .. }) = swarm.get() else { return };
+        let response = match method.as_deref() {
+            Some("join") => {
                 let (ip, port) = (from.ip().to_string(), i64::from(from.port()));
                 let response = [("ip_addr", ip.as_bytes().into()), ("port", port.into())];
                 (joins > IGNORED_JOINS).then(|| Tree::dictionary(response))
             }
-            (Some("find_node"), Some(nodes)) => {
+            Some("find_node") => {
                 finds += 1;
                 (finds > IGNORED_FINDS).then(|| found(nodes))
             }
-            (Some("ping"), _) => Some(Tree::dictionary([])),
+            Some("ping") => Some(Tree::dictionary([])),
             _ => None,
         };
         if let Some(mut response) = response {
-            response.insert("id", id.into());
+            response.insert("id", (*id).into());
             // What is lost is asked for again.
             let _ = socket.send_to(&respond(&heard, response), from);
         }

@@ -43,7 +43,19 @@ pub fn everything_passes<T>(start: impl FnOnce(SocketAddr) -> (SocketAddr, T)) {
     let reports = try_checks(&[], false, start);
     assert!(reports.len() >= 120, "{} checks", reports.len());
     let wrong: Vec<_> = reports.iter().filter(|report| report.status != Status::Passed).collect();
-    assert!(wrong.is_empty(), "{} of {} did not pass: {wrong:#?}", wrong.len(), reports.len());
+    assert!(wrong.is_empty(), "{} of {} did not pass:\n{}", wrong.len(), reports.len(), told(&wrong));
+}
+
+/// What came of checks, for people.
+pub fn told(reports: &[&CheckReport]) -> String {
+    let line = |report: &&CheckReport| {
+        let why = match (&report.failure, &report.reason) {
+            (Some(failure), _) => format!("expected {}, came {}", failure.expected, failure.came),
+            (None, reason) => reason.clone().unwrap_or_default(),
+        };
+        format!("{}: {:?}: {why}\n", report.name, report.status)
+    };
+    reports.iter().map(line).collect()
 }
 
 /// The names of all checks of a level.

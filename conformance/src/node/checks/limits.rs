@@ -26,7 +26,7 @@ pub(super) static CHECKS: &[Check] = &[
         dropped(t, &Query::ping().beside("v", nested(16)).to_bytes())
     }),
     Check::hardening("limits/more-than-512-tokens", 7, DATAGRAM, |t| {
-        dropped(t, &Query::ping().beside("v", items(520)).to_bytes())
+        dropped(t, &Query::ping().beside("v", items(500)).to_bytes())
     }),
     Check::hardening(
         "limits/a-length-that-goes-backwards",

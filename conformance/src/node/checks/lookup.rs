@@ -19,13 +19,15 @@ const USED: &str =
 const A_LOOKUP: &str = "64 queries, 30 s; of the K closest, at most 2 in a /24 (IPv4) or /48 (IPv6)";
 const SESSION: In2008 = In2008::Same(Source::Session);
 
+const NO_BOOTSTRAP: &str = "the node does not join through this kit: see --bootstrap";
+
 /// What the swarm saw.
 fn recording(target: &Target) -> Result<&Recording, Unmet> {
     target.needs_many()?;
-    let none = "it needs to be the node's bootstrap contact: see --bootstrap";
-    let bootstrap = target.bootstrap.as_ref().ok_or_else(|| Unmet::skipped(none))?;
-    let recording = bootstrap.recording(target);
-    recording.ok_or_else(|| Unmet::failed(format!("join, sent to {}", bootstrap.addr), "nothing came"))
+    let bootstrap = target.bootstrap.as_ref().ok_or_else(|| Unmet::skipped(NO_BOOTSTRAP))?;
+    bootstrap
+        .recording(target)
+        .ok_or_else(|| Unmet::skipped("the node sent nothing to its bootstrap contact"))
 }
 
 /// Whoever is called `name` was asked, and then is, or is not, a contact.
@@ -58,9 +60,14 @@ fn is_repeated(recording: &Recording, method: &str) -> Outcome {
     Err(unmet.with("first", &first.bytes[..]).with("then", &again.bytes[..]))
 }
 
-/// As many of this name were asked as there may be.
-fn at_most(target: &Target, name: &str, most: usize, expected: &str) -> Outcome {
-    match recording(target)?.asked(name) {
+/// No more of this name were asked than there may be. That whoever is called `beside` was asked shows
+/// that they could have been.
+fn at_most(target: &Target, name: &str, beside: &str, most: usize, expected: &str) -> Outcome {
+    let recording = recording(target)?;
+    if recording.asked(beside) == 0 {
+        return Err(Unmet::skipped(format!("the node did not ask who is {beside}")));
+    }
+    match recording.asked(name) {
         count if count <= most => Ok(()),
         count => Err(Unmet::failed(expected, format!("{count} were asked"))),
     }
@@ -68,9 +75,11 @@ fn at_most(target: &Target, name: &str, most: usize, expected: &str) -> Outcome 
 
 pub(super) static CHECKS: &[Check] = &[
     Check::required("lookup/join-goes-to-the-bootstrap-contact", 5, "`join` to each bootstrap contact.", |t| {
-        match recording(t)?.sent_to(0, "join").len() {
-            0 => Err(Unmet::failed("join", "other queries")),
-            _ => Ok(()),
+        let bootstrap = t.bootstrap.as_ref().ok_or_else(|| Unmet::skipped(NO_BOOTSTRAP))?;
+        match bootstrap.recording(t).map(|recording| recording.sent_to(0, "join").len()) {
+            None => Err(Unmet::failed(format!("join, sent to {}", bootstrap.addr), "nothing came there")),
+            Some(0) => Err(Unmet::failed("join", "other queries")),
+            Some(_) => Ok(()),
         }
     })
     .in_2008(SESSION),
@@ -179,18 +188,18 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .in_2008(same(5)),
     Check::hardening("lookup/eight-contacts-of-a-response", 7, USED, |t| {
-        at_most(t, "in-a-crowd", 8, "eight of the 24 contacts in a response, at most")
+        at_most(t, "in-a-crowd", "in-a-crowd", 8, "eight of the 24 contacts in a response, at most")
     })
     .in_2008(otherwise("it uses all", 7)),
     Check::hardening("lookup/one-of-an-ip-in-a-response", 7, USED, |t| {
-        at_most(t, "of-an-ip", 1, "one of the five contacts with the same IP, at most")
+        at_most(t, "of-an-ip", "of-an-ip", 1, "one of the five contacts with the same IP, at most")
     })
     .in_2008(otherwise("it uses all", 7)),
     Check::hardening("lookup/not-ourselves", 7, USED, |t| {
-        at_most(t, "with-the-own-id", 0, "nobody who is said to have the node's own id")
+        at_most(t, "with-the-own-id", "of-an-ip", 0, "nobody who is said to have the node's own id")
     }),
     Check::hardening("lookup/two-of-a-prefix", 7, A_LOOKUP, |t| {
-        at_most(t, "of-a-prefix", 2, "two of five live contacts in the same /24, at most")
+        at_most(t, "of-a-prefix", "of-a-prefix", 2, "two of five live contacts in the same /24, at most")
     })
     .in_2008(otherwise("prefixes do not count", 7)),
     Check::hardening("lookup/sixty-four-queries", 7, A_LOOKUP, |t| {

@@ -6,7 +6,7 @@ use super::{
     Check, MALFORMED, count_of, otherwise, proved_answer, recorded, refused, same, shown_otherwise,
     some_value, store, string, token, values_of,
 };
-use crate::check::{In2008, Outcome, Unmet};
+use crate::check::{Outcome, Unmet};
 use crate::tree::Tree;
 
 const INVALID: &str = "the token is not valid";
@@ -185,21 +185,6 @@ pub(super) static CHECKS: &[Check] = &[
         }
     })
     .in_2008(otherwise("it takes any number", 7)),
-    Check::recommended("store_value/who-cannot-store-gives-no-token", 2, "A node that must not or cannot store **leaves the token out** of its `find_node` response.", |t| {
-        let (key, mut peer) = (random_id(), t.stranger()?);
-        let token = token(t, &mut peer, &key)?;
-        for _ in 0..5 {
-            let answer = peer.ask(t, Query::store_value(&key, &some_value(20), &token))?;
-            if answer.error().is_some() {
-                // It takes no more of this key from us: nor should it say that it would.
-                let found = peer.ask(t, Query::find_node(&key))?;
-                let none = found.response()?.get("token").is_none();
-                return found.expect(none, "no token: it takes no more values of ours", || "a token".to_owned());
-            }
-        }
-        Err(Unmet::skipped("the node takes more values than there should be"))
-    })
-    .in_2008(In2008::Unknown),
     Check::hardening("store_value/256-values-of-a-key", 7, "256 under a key; 4 under a key from one IP; 64 MiB in all", |t| {
         t.needs_many()?;
         let key = random_id();
