@@ -215,6 +215,7 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     for _ in 0..CHAIN {
         next = vec![stage.one("chain", Role::Knows(next, Duration::ZERO))?];
     }
+    stage.end();
     let prefix = stage.next_prefix();
     let mut nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER * 2))?];
     for last in 1..=5 {
@@ -222,6 +223,7 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
         nodes.push(stage.at("of-a-prefix", role, prefix.map(|[a, b, c, _]| [a, b, c, last].into()))?);
     }
     next = nodes;
+    stage.end();
 
     let ip = stage.target.next_ip();
     nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER * 2))?];
@@ -231,12 +233,14 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     let own = stage.one("with-the-own-id", Role::Silent)?;
     nodes.push([&target.id[..], &own[20..]].concat());
     next = nodes;
+    stage.end();
 
     nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER * 2))?];
     for _ in 0..CROWD - 1 {
         nodes.push(stage.one("in-a-crowd", Role::Wrong(Wrong::Error))?);
     }
     next = nodes;
+    stage.end();
 
     nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER))?];
     nodes.push(stage.one("extended", Role::Extended)?);
@@ -245,6 +249,7 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     nodes.push(stage.one("from-another-port", Role::Wrong(Wrong::OtherPort))?);
     nodes.push(stage.one("error", Role::Wrong(Wrong::Error))?);
     next = nodes;
+    stage.end();
 
     nodes = vec![stage.one("first-relay", Role::Knows(next, RELAY_AFTER))?];
     nodes.push(stage.one("without-nodes", Role::Wrong(Wrong::NoNodes))?);
@@ -253,6 +258,7 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     nodes.push(stage.one("with-another-transaction", Role::Wrong(Wrong::OtherTransaction))?);
     nodes.push(stage.one("silent", Role::Silent)?);
 
+    stage.end();
     // Closer than any contact of other checks too, so that it is asked.
     let (id, role) = (stage.next_id(), Role::Knows(nodes, Duration::ZERO));
     let mut actors = vec![Actor { name: "bootstrap", id, addr: bootstrap, role }];
@@ -270,6 +276,11 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
+    /// What follows is farther by a bit, so that it has a bucket of its own in the node's table.
+    fn end(&mut self) {
+        self.distance = (self.distance + 1).next_power_of_two() << 1;
+    }
+
     /// One more, at an address of its own, farther than all before. Returns its compact contact.
     fn one(&mut self, name: &'static str, role: Role) -> io::Result<Vec<u8>> {
         self.at(name, role, None)
@@ -287,9 +298,9 @@ impl Stage<'_> {
 
     /// An id farther from what is looked up than all before.
     fn next_id(&mut self) -> Id {
-        self.distance += 1 << 40;
+        self.distance += 1 << 32;
         let mut id = *self.wanted;
-        let distance = (self.distance | fastrand::u64(1..1 << 39)).to_be_bytes();
+        let distance = (self.distance | fastrand::u64(1..1 << 31)).to_be_bytes();
         id[12..].iter_mut().zip(distance).for_each(|(byte, distance)| *byte ^= distance);
         id
     }

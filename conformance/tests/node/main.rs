@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bite;
 mod citations;
 mod drivers;
+mod mutated;
 mod trial;

@@ -49,10 +49,6 @@ pub(super) static CHECKS: &[Check] = &[
     }),
     Check::required("bencode/integer-with-only-a-sign", 1, ONE_ENCODING, |t| num(t, "i-e")),
     Check::required("bencode/integer-with-fraction", 1, "There are four types:", |t| num(t, "i1.5e")),
-    Check::required("bencode/integer-in-hexadecimal", 1, ONE_ENCODING, |t| num(t, "i0x1e")),
-    Check::required("bencode/length-with-leading-zero", 1, "`i01e`, `i-01e`, `01:a`", |t| {
-        ping(t, "2:id", "02:id")
-    }),
     Check::required("bencode/length-with-plus", 1, "`i+5e`, `+1:a`, `-1:a`", |t| beside(t, "1:v+1:a"))
         .in_2008(SPACES),
     Check::required("bencode/length-with-minus", 1, "`i+5e`, `+1:a`, `-1:a`", |t| beside(t, "1:v-1:a")),

@@ -21,8 +21,8 @@ pub(super) static CHECKS: &[Check] = &[
     Check::required("errors/methods-have-one-spelling", 2, UNKNOWN, |t| {
         refused(t, Query::new("PING", []), 203)
     }),
-    Check::required("errors/announce_peer-is-not-known", 2, UNKNOWN, |t| {
-        // A method of BitTorrent's nodes.
+    Check::required("errors/unknown-method-with-arguments", 2, UNKNOWN, |t| {
+        // Of BitTorrent's nodes: that no argument of it is known does not matter.
         let id = random_id();
         refused(
             t,

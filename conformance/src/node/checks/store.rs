@@ -126,7 +126,7 @@ pub(super) static CHECKS: &[Check] = &[
         let (answer, values) = values_of(t, &key)?;
         answer.expect(values == [value], "one value", || format!("{} values", values.len()))
     }),
-    Check::required("store_value/keys-are-apart", 2, "points in the same space; nodes have ids, values have keys", |t| {
+    Check::required("store_value/keys-are-apart", 5, "A key has a set of distinct byte strings, and each of these its own expiry.", |t| {
         // Two keys that differ in their last bit.
         let (one, mut other) = (random_id(), [0; 20]);
         other.copy_from_slice(&one);
