@@ -137,7 +137,7 @@ read("lower-case-digits", "/~/%ab%cD", b"\xab\xcd")
 read("space-as-escape", "/~/a%20b", b"a b")
 read("everything-escaped", "/~/%61%62%63", b"abc")
 read("nothing-escaped", "/~/a/b:c@d~e", b"a/b:c@d~e")
-read("escaped-percent-is-not-read-twice", "/~/%2541", b"%41")
+written("escaped-percent-is-not-read-twice", b"%41", "/~/%2541")
 for name, path in [("no-hash", "/~/"), ("no-prefix", "/abc"), ("half-prefix", "/~abc"), ("prefix-inside", "/a/~/b"), ("nothing", "")]:
     read(name, path, None, GET)
 for name, path in [("cut-escape", "/~/abc%"), ("cut-after-one-digit", "/~/abc%4"), ("no-digits", "/~/%zz"), ("one-digit-wrong", "/~/%4g"), ("sign-as-digit", "/~/%+4a")]:

@@ -63,8 +63,8 @@ for name, of in [("zeros", bytes(20)), ("count", bytes(range(20))), ("sha256", h
     key("ipv6-" + name, "ipv6", SIX, of, sha1(b"6" + of).hex())
 JOIN = "a lookup whose target is our own id, one added to its last byte (255 becomes 0)."
 key("join-target", "join", JOIN, b"0123456789abcdefA100", (b"0123456789abcdefA101").hex())
-key("join-target-wraps", "join", JOIN, b"\x10" * 19 + b"\xff", "10" * 19 + "00")
-key("join-target-touches-one-byte", "join", JOIN, b"\xff" * 20, "ff" * 19 + "00")
+key("join-target-after-z", "join", JOIN, b"0123456789abcdefA10z", (b"0123456789abcdefA10{").hex())
+key("join-target-after-a-dash", "join", JOIN, b"\xff" * 16 + b"A0.-", (b"\xff" * 16 + b"A0..").hex())
 DISTANCE = "| distance | the XOR of two points, read as a 160-bit big-endian number |"
 
 
