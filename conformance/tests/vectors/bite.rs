@@ -75,6 +75,11 @@ fn mutants(vector: &Value, path: &str) -> Vec<(String, Value)> {
             changed.push(json!([bound(0).saturating_sub(2), bound(0).saturating_sub(1)]));
             changed.push(json!([bound(1) + 1, bound(1) + 2]));
         }
+        // A set of right answers, of which none is right.
+        Value::Array(items) if key == "of" => {
+            let other = items.iter().filter_map(Value::as_str).map(|text| altered(vector, text));
+            changed.push(other.collect());
+        }
         Value::Array(items) => {
             if let Some((last, others)) = items.split_last() {
                 changed.push(json!(others));

@@ -3,6 +3,7 @@
 
 mod bite;
 mod codec;
+mod download;
 mod files;
 mod formats;
 mod protocol;
@@ -23,6 +24,7 @@ fn check(topic: &str, vector: &Value) -> Outcome {
         "tokens" => formats::token(vector),
         "claims" => formats::claim(vector),
         "pieces" => formats::pieces(vector),
+        "downloads" => download::check(vector),
         "paths" => formats::path(vector),
         topic => Err(format!("no topic: {topic}")),
     }

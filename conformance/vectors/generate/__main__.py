@@ -7,7 +7,7 @@ Expected values come from PROTOCOL.md, from the recordings, and from `hashlib`: 
 """
 import sys
 
-import bencode, compact_formats, messages, claims, lookups
+import bencode, compact_formats, messages, claims, lookups, nodes, downloads
 from common import VECTORS, files
 
 check = sys.argv[1:] == ["--check"]

@@ -225,6 +225,6 @@ for probe in probes:
     if probe["name"] in SHOWN:
         to, shown = SHOWN[probe["name"]]
         message = {"response": {"id": RESPONDER.hex(), **shown}} if to else {"error": shown}
-        vector(recorded, probe["name"], CODEC, bytes.fromhex(probe["reply"]), message, True, **({"to": to} if to else {}))
+        vector(recorded, "recorded-" + probe["name"], CODEC, bytes.fromhex(probe["reply"]), message, True, **({"to": to} if to else {}))
 assert len(recorded) == len(SHOWN)
 write("messages/recorded", "messages", ABOUT, [0], recorded)
