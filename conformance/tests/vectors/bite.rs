@@ -40,7 +40,11 @@ fn whatever_a_vector_expects_expecting_a_little_else_fails() {
                     tried += 1;
                     if check(&file.topic, &mutant).is_ok() {
                         let was = vector.pointer(&path);
-                        survivors.push(format!("{}{path}: {was:?}, {:?}", name(&file, vector), mutant.pointer(&path)));
+                        survivors.push(format!(
+                            "{}{path}: {was:?}, {:?}",
+                            name(&file, vector),
+                            mutant.pointer(&path)
+                        ));
                     }
                 }
             }

@@ -3,9 +3,7 @@
 use crate::files::{Outcome, bytes, expect, parse};
 use ::bytes::BytesMut;
 use khashmir::bencode::{Bounds, DecodeError, Decoder, Encoder, Kind};
-use khashmir::krpc::{
-    Body, Call, CompactAddress, Contacts, Message, Method, Query, Response, TransactionId,
-};
+use khashmir::krpc::{Body, Call, CompactAddress, Contacts, Message, Method, Query, Response, TransactionId};
 use khashmir::{Contact, Id};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -161,7 +159,8 @@ pub fn name(method: Method) -> String {
 
 pub fn shown_response(response: &Response<'_>) -> Value {
     let mut shown = Map::new();
-    let mut put = |key: &str, value: Option<Value>| _ = value.map(|value| shown.insert(key.to_owned(), value));
+    let mut put =
+        |key: &str, value: Option<Value>| _ = value.map(|value| shown.insert(key.to_owned(), value));
     let contacts = |contacts: Option<Contacts<'_>>| {
         contacts.map(|contacts| contacts.iter().map(|contact| shown_contact(&contact)).collect())
     };

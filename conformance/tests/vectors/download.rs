@@ -163,7 +163,7 @@ pub fn check(vector: &Value) -> Outcome {
         fault: None,
         last: None,
     };
-    run.to_the_end(values.into(), at(vector.lookup_ends_ms))?;
+    run.run(values.into(), at(vector.lookup_ends_ms))?;
 
     let wanted = vector.expect;
     let outcome = if run.last == Some(Event::Finished) { "finished" } else { "failed" };
@@ -171,8 +171,7 @@ pub fn check(vector: &Value) -> Outcome {
     expect("banned", &run.banned, &wanted.banned)?;
     let surely: BTreeSet<SocketAddr> = run.asked.difference(&wanted.maybe_asked).copied().collect();
     expect("asked", &surely, &wanted.asked)?;
-    let rest: BTreeSet<SocketAddr> =
-        &(&named - &wanted.asked) - &wanted.maybe_asked;
+    let rest: BTreeSet<SocketAddr> = &(&named - &wanted.asked) - &wanted.maybe_asked;
     expect("not_asked", &rest, &wanted.not_asked)?;
     expect("of all peers", &(&(&wanted.asked | &wanted.not_asked) | &wanted.maybe_asked), &named)?;
     if let Some(wanted) = wanted.first_pieces {
@@ -191,7 +190,7 @@ pub fn check(vector: &Value) -> Outcome {
 }
 
 impl Run {
-    fn to_the_end(&mut self, mut values: VecDeque<(Instant, Vec<u8>)>, lookup_ends: Instant) -> Outcome {
+    fn run(&mut self, mut values: VecDeque<(Instant, Vec<u8>)>, lookup_ends: Instant) -> Outcome {
         let mut lookup_ends = Some(lookup_ends);
         for _ in 0..10_000 {
             self.obey()?;
@@ -201,7 +200,8 @@ impl Run {
             let value = values.front().map(|(at, _)| *at);
             let served = self.peers.values().chain(&self.mirror).filter_map(|server| server.due).min();
             let dht = self.dht_answers.iter().map(|(at, ..)| *at).min();
-            let next = [value, lookup_ends, served, dht, self.plan.poll_timeout()].into_iter().flatten().min();
+            let next =
+                [value, lookup_ends, served, dht, self.plan.poll_timeout()].into_iter().flatten().min();
             self.now = self.now.max(next.ok_or("nothing will ever happen")?);
             let now = self.now;
             if value.is_some_and(|at| at <= now) {
@@ -215,7 +215,9 @@ impl Run {
                     self.plan.handle_piece_hashes(now, id, Ok(value));
                 }
                 self.plan.handle_piece_hashes(now, id, Err(Failure::NotFound));
-            } else if let Some(addr) = self.peers.iter().find(|(_, s)| s.due.is_some_and(|at| at <= now)).map(|(a, _)| *a) {
+            } else if let Some(addr) =
+                self.peers.iter().find(|(_, s)| s.due.is_some_and(|at| at <= now)).map(|(a, _)| *a)
+            {
                 self.serve_peer(addr);
             } else if self.mirror.as_ref().is_some_and(|m| m.due.is_some_and(|at| at <= now)) {
                 self.serve_mirror();
@@ -240,7 +242,8 @@ impl Run {
                         self.pieces.retain(|piece, _| !gone.contains(piece));
                     }
                     Event::PieceDone { index, origin } => {
-                        let mirror = self.mirror.as_ref().map_or(0, |mirror| u8::from(mirror.gives == Gives::Other));
+                        let mirror =
+                            self.mirror.as_ref().map_or(0, |mirror| u8::from(mirror.gives == Gives::Other));
                         if origin == Origin::Mirror {
                             self.pieces.insert(index, ("mirror", mirror));
                         }
@@ -293,10 +296,11 @@ impl Run {
             }
             other => return Err(format!("{other:?}")),
         }
-        let pieces = self.peers.values().flat_map(|server| &server.queue).filter_map(|request| match request.what {
-            What::Piece { index, .. } => Some(index),
-            _ => None,
-        });
+        let pieces =
+            self.peers.values().flat_map(|server| &server.queue).filter_map(|request| match request.what {
+                What::Piece { index, .. } => Some(index),
+                _ => None,
+            });
         self.at_once = self.at_once.max(pieces.collect::<BTreeSet<_>>().len());
         Ok(())
     }

@@ -27,7 +27,8 @@ pub fn read(path: &Path) -> String {
 pub fn all() -> Vec<File> {
     let root = package().join("vectors");
     let topics = entries(&root).into_iter().filter(|path| path.is_dir());
-    let topics = topics.filter(|path| !["generate", "recordings", "schema"].iter().any(|no| path.ends_with(no)));
+    let topics =
+        topics.filter(|path| !["generate", "recordings", "schema"].iter().any(|no| path.ends_with(no)));
     let files = topics.flat_map(|topic| entries(&topic));
     files
         .map(|path| {

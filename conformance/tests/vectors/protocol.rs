@@ -87,7 +87,11 @@ fn every_topic_is_there_and_no_name_comes_twice() {
         assert_eq!(file.name.split('/').next(), Some(&file.topic[..]));
         *counts.entry(file.topic.clone()).or_default() += file.vectors().len();
         for vector in file.vectors() {
-            assert!(names.insert((file.topic.clone(), vector["name"].to_string())), "{}", name(&file, vector));
+            assert!(
+                names.insert((file.topic.clone(), vector["name"].to_string())),
+                "{}",
+                name(&file, vector)
+            );
         }
     }
     for (topic, least) in LEAST {

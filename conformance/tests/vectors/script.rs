@@ -118,7 +118,8 @@ pub fn run(vector: &Value) -> Outcome {
         }
         world.settle();
         if let Some(name) = &step.remember {
-            let token = world.log.iter().find_map(|sent| sent.response().and_then(|r| r.token.map(<[u8]>::to_vec)));
+            let token =
+                world.log.iter().find_map(|sent| sent.response().and_then(|r| r.token.map(<[u8]>::to_vec)));
             names.tokens.insert(name.clone(), token.ok_or_else(|| here("no token".to_owned()))?);
         }
         if let Some(table) = &step.table {
@@ -136,7 +137,8 @@ pub fn run(vector: &Value) -> Outcome {
         world.run_before(at(until), is_last);
         if let (Some(most), Some(query)) = (step.total_bytes_at_most, &step.query) {
             let from = names.contact(text(query, "from")?)?.addr;
-            let total: usize = world.log.iter().filter(|sent| sent.to == from).map(|sent| sent.bytes.len()).sum();
+            let total: usize =
+                world.log.iter().filter(|sent| sent.to == from).map(|sent| sent.bytes.len()).sum();
             expect("total bytes", &total.max(most), &most).map_err(here)?;
         }
         if let Some(expected) = &step.sent {
@@ -202,13 +204,7 @@ fn act(world: &mut World, names: &Names, step: &Step, number: usize) -> Result<O
     op.map(Some).map_err(|error| error.to_string())
 }
 
-fn check_sent(
-    world: &World,
-    names: &Names,
-    node_id: &Id,
-    expected: &[Value],
-    ignored: &[Method],
-) -> Outcome {
+fn check_sent(world: &World, names: &Names, node_id: &Id, expected: &[Value], ignored: &[Method]) -> Outcome {
     let sent: Vec<&Sent> =
         world.log.iter().filter(|sent| !sent.method().is_some_and(|m| ignored.contains(&m))).collect();
     let mut matched: Vec<bool> = vec![false; sent.len()];
@@ -222,7 +218,8 @@ fn check_sent(
             .map_err(|error| format!("{item}: {error}\nsent: {}", shown(names, &sent)))?;
         matched[next] = true;
     }
-    let more: Vec<&Sent> = sent.iter().zip(&matched).filter(|(_, matched)| !**matched).map(|(s, _)| *s).collect();
+    let more: Vec<&Sent> =
+        sent.iter().zip(&matched).filter(|(_, matched)| !**matched).map(|(s, _)| *s).collect();
     if more.is_empty() { Ok(()) } else { Err(format!("sent, but not expected: {}", shown(names, &more))) }
 }
 
@@ -326,7 +323,13 @@ fn at(ms: u64) -> Instant {
 
 fn shown(names: &Names, sent: &[&Sent]) -> String {
     let lines = sent.iter().map(|sent| {
-        format!("\n  {} us to {}, {} bytes: {:?}", sent.at.as_micros(), names.of(&sent.to), sent.bytes.len(), sent.message().body)
+        format!(
+            "\n  {} us to {}, {} bytes: {:?}",
+            sent.at.as_micros(),
+            names.of(&sent.to),
+            sent.bytes.len(),
+            sent.message().body
+        )
     });
     lines.collect()
 }
@@ -342,7 +345,9 @@ impl Names {
     }
 
     fn of_shown(&self, contact: &Value) -> String {
-        let is = |known: &Contact| contact["id"] == known.id.to_string() && contact["address"] == known.addr.to_string();
+        let is = |known: &Contact| {
+            contact["id"] == known.id.to_string() && contact["address"] == known.addr.to_string()
+        };
         let known = self.contacts.iter().find(|(_, known)| is(known));
         known.map_or_else(|| contact.to_string(), |(name, _)| name.clone())
     }
@@ -399,8 +404,7 @@ fn config(json: &NodeConfig) -> Result<Config, String> {
 /// A node whose id is given: as if it had been restarted.
 pub fn node_with_id(config: Config, id: Id) -> Result<Node, String> {
     let config = Config { version: [id.0[16], id.0[17], id.0[18], id.0[19]], ..config };
-    let snapshot =
-        [b"d8:contactsle2:id20:", &id.0[..], b"12:publicationsle6:valuesle7:versioni1ee"].concat();
+    let snapshot = [b"d8:contactsle2:id20:", &id.0[..], b"12:publicationsle6:valuesle7:versioni1ee"].concat();
     let node = Node::restore(config, &snapshot, Duration::ZERO, [3; 32], Instant::ORIGIN)
         .map_err(|error| error.to_string())?;
     expect("the node's id", &node.id(), &id)?;

@@ -2,7 +2,9 @@
 
 use crate::script::Names;
 use ::bytes::BytesMut;
-use khashmir::krpc::{Body, Call, Contacts, ErrorCode, Message, Method, Query, Response, TransactionId, Values};
+use khashmir::krpc::{
+    Body, Call, Contacts, ErrorCode, Message, Method, Query, Response, TransactionId, Values,
+};
 use khashmir::{Contact, Event, Id, Instant, Node};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,7 +212,8 @@ impl Peer {
         }
         let mut out = BytesMut::new();
         if let Some(code) = self.errors.get(&name) {
-            Message { transaction_id: t, body: Body::Error(ErrorCode::from_code(*code), b"no") }.encode(&mut out);
+            Message { transaction_id: t, body: Body::Error(ErrorCode::from_code(*code), b"no") }
+                .encode(&mut out);
             return Some(out.to_vec());
         }
         let values: Vec<&[u8]> = self.values.iter().map(|value| &value[..]).collect();

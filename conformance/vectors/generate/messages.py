@@ -92,12 +92,12 @@ show = lambda contacts: [{"id": id.hex(), "address": address} for id, address in
 
 def response(name, sentence, to, shown, fields, writes_back=True):
     fields = dict(sorted({b"id": RESPONDER, **{key.encode(): value for key, value in fields.items()}}.items()))
-    vector(responses, name, sentence, response_bytes(fields), {"response": {"id": RESPONDER.hex(), **shown}}, writes_back, to=to)
+    vector(responses, "response-" + name, sentence, response_bytes(fields), {"response": {"id": RESPONDER.hex(), **shown}}, writes_back, to=to)
 
 
 def fails(name, sentence, to, fields):
     fields = dict(sorted({**({} if "id" in fields else {b"id": RESPONDER}), **{key.encode(): value for key, value in fields.items()}}.items()))
-    vector(responses, name, sentence, response_bytes(fields), {"failure": True}, to=to)
+    vector(responses, "response-" + name, sentence, response_bytes(fields), {"failure": True}, to=to)
 
 
 response("ping-2008", ROWS["ping"], "ping", {}, {})
