@@ -1,6 +1,7 @@
 //! Keys, tokens, claims, pieces and paths.
 
 use crate::files::{Outcome, bytes, expect, parse};
+use crate::script::{id, node_with_id};
 use bytes::BytesMut;
 use khashmir::claim::{
     Claim, ClaimKey, PieceHasher, PieceHashes, PieceHashesRef, Tier, decode_path, encode_path, file_key,
@@ -13,10 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 use std::net::{IpAddr, SocketAddr};
-
-fn id(hex: &str) -> Result<Id, String> {
-    Id::from_slice(&bytes(hex)?).ok_or_else(|| format!("no id: {hex}"))
-}
 
 pub fn key(vector: &Value) -> Outcome {
     #[derive(Deserialize)]
@@ -57,7 +54,7 @@ pub fn key(vector: &Value) -> Outcome {
 /// What a node of this id looks up when a bootstrap contact has answered it.
 fn join_target(own_id: Id) -> Result<Id, String> {
     let bootstrap: SocketAddr = ([198, 41, 0, 4], 9978).into();
-    let mut node = crate::script::node_with_id(Config::default(), own_id)?;
+    let mut node = node_with_id(Config::default(), own_id)?;
     node.join(Instant::ORIGIN, &[bootstrap]).map_err(|error| error.to_string())?;
     let mut datagram = BytesMut::new();
     node.poll_transmit(&mut datagram).ok_or("it asks nobody")?;
