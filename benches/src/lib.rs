@@ -1,1 +1,3 @@
 //! Benchmarks of khashmir, beside other people's crates. What they gave stands in `RESULTS.md`.
+
+pub mod scene;
