@@ -14,10 +14,10 @@ use std::time::Duration;
 pub const WINDOW: usize = 64;
 
 /// Nodes that the table was offered: it has the depth that it has in a network of so many.
-const NETWORK: u32 = 20_000;
+pub const NETWORK: u32 = 20_000;
 
 /// Values under the key whose values fill a response: as many as a key has by default.
-const MANY: usize = 256;
+pub const MANY: usize = 256;
 
 /// A claim that names piece hashes has 39 bytes.
 const CLAIM_LEN: usize = 39;
@@ -146,7 +146,7 @@ impl Scene {
                     Call::StoreValue { key: key_of_one(at), value: &value, token: &token }
                 }
             };
-            query(client, call)
+            Datagram { from: client.addr, payload: query(client.id, call) }
         });
         datagrams.collect()
     }
@@ -187,7 +187,7 @@ impl Scene {
     }
 
     fn deliver(&mut self, from: Contact, call: Call<'_>) {
-        self.node.handle_datagram(self.now, from.addr, &query(from, call).payload);
+        self.node.handle_datagram(self.now, from.addr, &query(from.id, call));
     }
 
     /// What the node issues to a client for storing under `key`.
@@ -219,22 +219,26 @@ impl Scene {
     }
 }
 
-fn query(from: Contact, call: Call<'_>) -> Datagram {
+/// A query's datagram. Nobody compares transaction ids here.
+pub fn query(id: Id, call: Call<'_>) -> BytesMut {
     let mut payload = BytesMut::new();
-    Query { id: from.id, call }.encode(TransactionId([7; 20]), &mut payload);
-    Datagram { from: from.addr, payload }
+    Query { id, call }.encode(TransactionId([7; 20]), &mut payload);
+    payload
 }
 
-fn claim(n: u32) -> [u8; CLAIM_LEN] {
+/// The `n`th claim.
+pub fn claim(n: u32) -> [u8; CLAIM_LEN] {
     let mut claim = *b"d1:c6:......1:h20:....................e";
     claim[6..10].copy_from_slice(&n.to_be_bytes());
     claim
 }
 
-fn key_of_many() -> Id {
+/// The key that has many values.
+pub fn key_of_many() -> Id {
     Id([0x5a; 20])
 }
 
-fn key_of_one(client: usize) -> Id {
+/// The key that has one value, that of a client.
+pub fn key_of_one(client: usize) -> Id {
     Id([client as u8; 20])
 }

@@ -209,8 +209,8 @@ impl Asked {
         some_of(store.values(*now, key), &mut rngs.sample, &mut values);
         let held = values.len();
         let wanted = usize::try_from(num).ok().filter(|num| (1..held).contains(num)).unwrap_or(held);
-        let lens = || values.iter().map(|value| bytes_len(value.len()));
-        let (all, shortest) = (lens().sum::<usize>(), lens().min().unwrap_or(0));
+        let all: usize = values.iter().map(|value| bytes_len(value.len())).sum();
+        let shortest = values.iter().map(|value| value.len()).min().map_or(0, bytes_len);
         let mut sent = held;
         let mut too_long = false;
         if wanted < held || all > room {
