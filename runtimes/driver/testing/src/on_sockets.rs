@@ -12,9 +12,8 @@ use std::time::Duration;
 
 /// What a driver and its runtime have to offer.
 pub trait Runtime {
-    /// How often the runtime itself allocates while it wakes a node up two thousand times: none of
-    /// the driver's doing.
-    const ALLOCATIONS: usize;
+    /// Whether the runtime itself allocates now and then when it wakes a task up.
+    const ALLOCATES: bool;
 
     /// Its runtime.
     fn new() -> Self;

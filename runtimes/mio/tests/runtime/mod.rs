@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Mio;
 
 impl Runtime for Mio {
-    const ALLOCATIONS: usize = 0;
+    const ALLOCATES: bool = false;
 
     fn new() -> Mio {
         Mio

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct Smol;
 
 impl Runtime for Smol {
-    // A block of the queue of its executor for each 31 wake-ups.
-    const ALLOCATIONS: usize = 2_000 / 31 + 1;
+    // A list of whom to wake for each event of its reactor, and room in the queue of its executor.
+    const ALLOCATES: bool = true;
 
     fn new() -> Smol {
         Smol

@@ -11,7 +11,7 @@ use tokio::runtime::{self, Builder};
 pub struct Tokio(runtime::Runtime);
 
 impl Runtime for Tokio {
-    const ALLOCATIONS: usize = 0;
+    const ALLOCATES: bool = false;
 
     fn new() -> Tokio {
         Tokio(Builder::new_current_thread().enable_io().enable_time().build().unwrap())
