@@ -103,8 +103,13 @@ fn main() -> ExitCode {
 fn callgrind() -> Vec<Cost> {
     let out = std::env::temp_dir().join(format!("khashmir-codec-{}.callgrind", std::process::id()));
     let status = Command::new("valgrind")
-        .args(["--quiet", "--tool=callgrind", "--combine-dumps=yes", "--dump-line=no"])
-        .args(["--compress-strings=no", "--toggle-collect=*::measured", "--dump-after=*::measured"])
+        .args(["--quiet", "--tool=callgrind", "--combine-dumps=yes"])
+        .args([
+            "--compress-strings=no",
+            "--zero-before=*::measured",
+            "--toggle-collect=*::measured",
+            "--dump-after=*::measured",
+        ])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().expect("the path of this program"))
         .env(UNDER_CALLGRIND, "1")
@@ -179,7 +184,8 @@ fn report(
             (None, None) => {}
         }
     }
-    let possible = (0..samples.len()).filter(|&row| (0..codecs.len()).any(|codec| costs[codec][row].is_some()));
+    let possible =
+        (0..samples.len()).filter(|&row| (0..codecs.len()).any(|codec| costs[codec][row].is_some()));
     let possible = possible.count();
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     if let (Some((least, codec, row)), Some((median, ..))) = (ratios.first(), ratios.get(ratios.len() / 2)) {

@@ -16,8 +16,8 @@ impl<'a> Message<'a> {
         let unexpected = |offset| DecodeError { fault: Fault::Unexpected, offset };
         let (mut arguments, mut error, mut method, mut response) = (None, None, None, None);
         let (mut transaction_id, mut kind) = (None, None);
-        decoder.begin_dictionary()?;
-        while let Some(key) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        while let Some(key) = decoder.next_key(&mut keys)? {
             match key {
                 b"a" => arguments = Some(Arguments::decode(&mut decoder)?),
                 b"e" => error = Some(decode_error(&mut decoder)?),
@@ -50,10 +50,10 @@ impl<'a> Message<'a> {
 /// All arguments that any method takes, as far as they are there and of the right type.
 #[derive(Default)]
 struct Arguments<'a> {
-    id: Option<Id>,
-    key: Option<Id>,
+    id: Option<&'a [u8; Id::LEN]>,
+    key: Option<&'a [u8; Id::LEN]>,
     num: Option<i64>,
-    target: Option<Id>,
+    target: Option<&'a [u8; Id::LEN]>,
     token: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     /// How many there are, known or not. One too many, or of the wrong type, shows in the count.
@@ -61,16 +61,17 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
+    #[inline(always)]
     fn decode(decoder: &mut Decoder<'a>) -> Result<Arguments<'a>, DecodeError> {
         let mut arguments = Arguments::default();
-        decoder.begin_dictionary()?;
-        while let Some(key) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        while let Some(key) = decoder.next_key(&mut keys)? {
             arguments.count += 1;
             match key {
-                b"id" => arguments.id = bytes(decoder)?.and_then(Id::from_slice),
-                b"key" => arguments.key = bytes(decoder)?.and_then(Id::from_slice),
+                b"id" => arguments.id = array(decoder)?,
+                b"key" => arguments.key = array(decoder)?,
                 b"num" => arguments.num = integer(decoder)?,
-                b"target" => arguments.target = bytes(decoder)?.and_then(Id::from_slice),
+                b"target" => arguments.target = array(decoder)?,
                 b"token" => arguments.token = bytes(decoder)?,
                 b"value" => arguments.value = bytes(decoder)?,
                 _ => drop(decoder.skip()?),
@@ -79,29 +80,32 @@ impl<'a> Arguments<'a> {
         Ok(arguments)
     }
 
+    #[inline(always)]
     fn call(&self, method: Method) -> Result<Query<'a>, ErrorCode> {
         self.typed(method).ok_or(ErrorCode::MalformedRequest)
     }
 
+    #[inline(always)]
     fn typed(&self, method: Method) -> Option<Query<'a>> {
         // Beside `id`. Since every one of them is required below, a larger count means an unknown one.
         let (count, call) = match method {
             Method::Ping => (0, Call::Ping),
             Method::Join => (0, Call::Join),
-            Method::FindNode => (1, Call::FindNode { target: self.target? }),
-            Method::FindValue => (1, Call::FindValue { key: self.key? }),
+            Method::FindNode => (1, Call::FindNode { target: Id(*self.target?) }),
+            Method::FindValue => (1, Call::FindValue { key: Id(*self.key?) }),
             Method::GetValue => {
-                (2, Call::GetValue { key: self.key?, num: self.num.filter(|num| *num >= 0)? })
+                (2, Call::GetValue { key: Id(*self.key?), num: self.num.filter(|num| *num >= 0)? })
             }
             Method::StoreValue => {
-                (3, Call::StoreValue { key: self.key?, value: self.value?, token: self.token? })
+                (3, Call::StoreValue { key: Id(*self.key?), value: self.value?, token: self.token? })
             }
         };
-        let id = self.id.filter(|id| *id != Id::ZERO)?;
-        (self.count == count + 1).then_some(Query { id, call })
+        let id = Id(*self.id?);
+        (self.count == count + 1 && id != Id::ZERO).then_some(Query { id, call })
     }
 }
 
+#[inline(always)]
 fn decode_error<'a>(decoder: &mut Decoder<'a>) -> Result<(ErrorCode, &'a [u8]), DecodeError> {
     let unexpected = DecodeError { fault: Fault::Unexpected, offset: decoder.offset() };
     decoder.begin_list()?;
@@ -113,14 +117,15 @@ fn decode_error<'a>(decoder: &mut Decoder<'a>) -> Result<(ErrorCode, &'a [u8]), 
     Ok((ErrorCode::from_code(code), text))
 }
 
+#[inline(always)]
 fn decode_response<'a>(
     decoder: &mut Decoder<'a>,
 ) -> Result<Result<Response<'a>, MalformedResponse>, DecodeError> {
     let mut response = Response::new(Id::ZERO);
     // Each is read to its end in any case: the rest of the datagram has to be checked too.
     let mut well_formed = true;
-    decoder.begin_dictionary()?;
-    while let Some(key) = decoder.next_key()? {
+    let mut keys = decoder.begin_dictionary()?;
+    while let Some(key) = decoder.next_key(&mut keys)? {
         well_formed &= match key {
             b"id" => keep(&mut response.id, bytes(decoder)?.and_then(Id::from_slice)),
             b"ip" => keep_some(&mut response.ip, bytes(decoder)?.and_then(CompactAddress::from_slice)),
@@ -140,16 +145,19 @@ fn decode_response<'a>(
     Ok(if well_formed && response.id != Id::ZERO { Ok(response) } else { Err(MalformedResponse) })
 }
 
+#[inline(always)]
 fn keep<T>(slot: &mut T, read: Option<T>) -> bool {
     read.map(|value| *slot = value).is_some()
 }
 
+#[inline(always)]
 fn keep_some<T>(slot: &mut Option<T>, read: Option<T>) -> bool {
     *slot = read;
     slot.is_some()
 }
 
 /// A byte string; `None` if the value is of another type.
+#[inline(always)]
 fn bytes<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
     match decoder.kind()? {
         Kind::Bytes => decoder.bytes().map(Some),
@@ -157,7 +165,14 @@ fn bytes<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8]>, DecodeError>
     }
 }
 
+/// A byte string of `N` bytes; `None` if it is of another length, or another value.
+#[inline(always)]
+fn array<'a, const N: usize>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8; N]>, DecodeError> {
+    Ok(bytes(decoder)?.and_then(|bytes| bytes.try_into().ok()))
+}
+
 /// An integer; `None` if the value is of another type.
+#[inline(always)]
 fn integer(decoder: &mut Decoder<'_>) -> Result<Option<i64>, DecodeError> {
     match decoder.kind()? {
         Kind::Integer => decoder.integer().map(Some),
