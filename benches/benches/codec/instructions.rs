@@ -106,7 +106,7 @@ fn callgrind() -> Vec<Cost> {
         .args(["--quiet", "--tool=callgrind", "--combine-dumps=yes"])
         .args([
             "--compress-strings=no",
-            "--zero-before=*::measured",
+            "--dump-before=*::measured",
             "--toggle-collect=*::measured",
             "--dump-after=*::measured",
         ])
@@ -119,11 +119,10 @@ fn callgrind() -> Vec<Cost> {
     let text = std::fs::read(&out).expect("what callgrind wrote");
     std::fs::remove_file(&out).expect("it is ours");
     // Names of functions may be anything.
-    let costs = read(&String::from_utf8_lossy(&text));
-    costs
+    read(&String::from_utf8_lossy(&text))
 }
 
-/// Reads callgrind's format: parts, one for each call of [`measured`] and a last one for the rest.
+/// Reads callgrind's format: parts, one before and one for each call of [`measured`], and a last one.
 fn read(text: &str) -> Vec<Cost> {
     let mut costs: Vec<Cost> = Vec::new();
     let mut allocates = false;
@@ -143,8 +142,7 @@ fn read(text: &str) -> Vec<Cost> {
             }
         }
     }
-    costs.pop();
-    costs
+    costs.into_iter().skip(1).step_by(2).collect()
 }
 
 /// Prints the table; whether ours, the first, takes the fewest instructions everywhere.

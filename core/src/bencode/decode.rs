@@ -201,7 +201,20 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Reads a byte string; `None` if the value is of another type, which is then skipped.
+    #[inline(always)]
+    pub fn bytes_or_skip(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        self.token_or_skip(Kind::Bytes, token::byte_string)
+    }
+
+    /// Reads an integer; `None` if the value is of another type, which is then skipped.
+    #[inline(always)]
+    pub fn integer_or_skip(&mut self) -> Result<Option<i64>, DecodeError> {
+        self.token_or_skip(Kind::Integer, token::integer)
+    }
+
     /// Reads any one value, checks it whole, and returns its bytes.
+    #[inline(always)]
     pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
         *self = self.clone().skipped()?;
@@ -272,13 +285,36 @@ impl<'a> Decoder<'a> {
         kind: Kind,
         parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
     ) -> Result<T, DecodeError> {
-        match (parser(self.rest), self.bounds.tokens.checked_sub(1)) {
-            (Ok((rest, value)), Some(tokens)) => {
-                self.rest = rest;
-                self.bounds.tokens = tokens;
-                Ok(value)
-            }
-            _ => Err(self.clone().refuse(kind)),
+        self.try_token(parser).ok_or_else(|| self.clone().refuse(kind))
+    }
+
+    #[inline(always)]
+    fn token_or_skip<T>(
+        &mut self,
+        kind: Kind,
+        parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+    ) -> Result<Option<T>, DecodeError> {
+        let value = self.try_token(parser);
+        if value.is_none() {
+            *self = self.clone().skipped_unless(kind)?;
+        }
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn try_token<T>(&mut self, parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>) -> Option<T> {
+        let (rest, value) = parser(self.rest).ok()?;
+        self.bounds.tokens = self.bounds.tokens.checked_sub(1)?;
+        self.rest = rest;
+        Some(value)
+    }
+
+    /// After the next value, which is no `kind`; an error if it is a bad one.
+    #[cold]
+    fn skipped_unless(self, kind: Kind) -> Result<Decoder<'a>, DecodeError> {
+        match self.clone().refuse(kind) {
+            DecodeError { fault: Fault::Unexpected, .. } => self.skipped(),
+            error => Err(error),
         }
     }
 

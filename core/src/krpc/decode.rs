@@ -5,7 +5,7 @@ use super::{
     Body, Call, CompactAddress, Contacts, ErrorCode, MalformedResponse, Message, Query, Response,
     TransactionId, Values,
 };
-use crate::bencode::{Bounds, DecodeError, Decoder, Fault, Kind};
+use crate::bencode::{Bounds, DecodeError, Decoder, Fault};
 use crate::id::Id;
 
 impl<'a> Message<'a> {
@@ -33,8 +33,10 @@ impl<'a> Message<'a> {
         let body = match kind.ok_or(missing)? {
             b"q" => {
                 let arguments = arguments.ok_or(missing)?;
-                let method = Method::from_name(method.ok_or(missing)?);
-                Body::Query(method.ok_or(ErrorCode::MethodUnknown).and_then(|method| arguments.call(method)))
+                Body::Query(match Method::from_name(method.ok_or(missing)?) {
+                    Some(method) => arguments.typed(method).ok_or(ErrorCode::MalformedRequest),
+                    None => Err(ErrorCode::MethodUnknown),
+                })
             }
             b"r" => Body::Response(response.ok_or(missing)?),
             b"e" => {
@@ -70,19 +72,14 @@ impl<'a> Arguments<'a> {
             match key {
                 b"id" => arguments.id = array(decoder)?,
                 b"key" => arguments.key = array(decoder)?,
-                b"num" => arguments.num = integer(decoder)?,
+                b"num" => arguments.num = decoder.integer_or_skip()?,
                 b"target" => arguments.target = array(decoder)?,
-                b"token" => arguments.token = bytes(decoder)?,
-                b"value" => arguments.value = bytes(decoder)?,
+                b"token" => arguments.token = decoder.bytes_or_skip()?,
+                b"value" => arguments.value = decoder.bytes_or_skip()?,
                 _ => drop(decoder.skip()?),
             }
         }
         Ok(arguments)
-    }
-
-    #[inline(always)]
-    fn call(&self, method: Method) -> Result<Query<'a>, ErrorCode> {
-        self.typed(method).ok_or(ErrorCode::MalformedRequest)
     }
 
     #[inline(always)]
@@ -127,14 +124,14 @@ fn decode_response<'a>(
     let mut keys = decoder.begin_dictionary()?;
     while let Some(key) = decoder.next_key(&mut keys)? {
         well_formed &= match key {
-            b"id" => keep(&mut response.id, bytes(decoder)?.and_then(Id::from_slice)),
-            b"ip" => keep_some(&mut response.ip, bytes(decoder)?.and_then(CompactAddress::from_slice)),
-            b"ip_addr" => keep_some(&mut response.ip_addr, bytes(decoder)?),
+            b"id" => keep(&mut response.id, array(decoder)?.map(|id| Id(*id))),
+            b"ip" => keep_some(&mut response.ip, decoder.bytes_or_skip()?.and_then(CompactAddress::from_slice)),
+            b"ip_addr" => keep_some(&mut response.ip_addr, decoder.bytes_or_skip()?),
             b"nodes" => keep_some(&mut response.nodes, Contacts::decode(decoder, COMPACT_IPV4_LEN)?),
             b"nodes6" => keep_some(&mut response.nodes6, Contacts::decode(decoder, COMPACT_IPV6_LEN)?),
-            b"num" => keep_some(&mut response.num, integer(decoder)?),
-            b"port" => keep_some(&mut response.port, integer(decoder)?.and_then(|port| port.try_into().ok())),
-            b"token" => keep_some(&mut response.token, bytes(decoder)?),
+            b"num" => keep_some(&mut response.num, decoder.integer_or_skip()?),
+            b"port" => keep_some(&mut response.port, decoder.integer_or_skip()?.and_then(|port| port.try_into().ok())),
+            b"token" => keep_some(&mut response.token, decoder.bytes_or_skip()?),
             b"values" => keep_some(&mut response.values, Values::decode(decoder)?),
             _ => {
                 decoder.skip()?;
@@ -156,26 +153,8 @@ fn keep_some<T>(slot: &mut Option<T>, read: Option<T>) -> bool {
     slot.is_some()
 }
 
-/// A byte string; `None` if the value is of another type.
-#[inline(always)]
-fn bytes<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
-    match decoder.kind()? {
-        Kind::Bytes => decoder.bytes().map(Some),
-        _ => decoder.skip().map(|_| None),
-    }
-}
-
 /// A byte string of `N` bytes; `None` if it is of another length, or another value.
 #[inline(always)]
 fn array<'a, const N: usize>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8; N]>, DecodeError> {
-    Ok(bytes(decoder)?.and_then(|bytes| bytes.try_into().ok()))
-}
-
-/// An integer; `None` if the value is of another type.
-#[inline(always)]
-fn integer(decoder: &mut Decoder<'_>) -> Result<Option<i64>, DecodeError> {
-    match decoder.kind()? {
-        Kind::Integer => decoder.integer().map(Some),
-        _ => decoder.skip().map(|_| None),
-    }
+    Ok(decoder.bytes_or_skip()?.and_then(|bytes| bytes.try_into().ok()))
 }

@@ -40,13 +40,7 @@ impl<'a, T> Source<'a, T> {
         let (mut len, mut good) = (0, true);
         while decoder.next_item()? {
             len += 1;
-            match decoder.kind()? {
-                Kind::Bytes => good &= check(decoder.bytes()?),
-                _ => {
-                    decoder.skip()?;
-                    good = false;
-                }
-            }
+            good &= decoder.bytes_or_skip()?.is_some_and(&check);
         }
         let end = start.len() - decoder.rest().len() - b"e".len();
         Ok(good.then_some(Source::Wire { items: &start[..end], len }))
