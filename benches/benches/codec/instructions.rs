@@ -37,7 +37,7 @@ struct Measure<'a> {
     take: &'a mut dyn FnMut(&mut dyn FnMut()) -> Cost,
 }
 
-/// Callgrind collects while this runs. What it takes itself is measured too, and subtracted.
+/// Callgrind notes what was done before this, and what it does. What it takes itself is subtracted.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();
@@ -104,12 +104,7 @@ fn callgrind() -> Vec<Cost> {
     let out = std::env::temp_dir().join(format!("khashmir-codec-{}.callgrind", std::process::id()));
     let status = Command::new("valgrind")
         .args(["--quiet", "--tool=callgrind", "--combine-dumps=yes"])
-        .args([
-            "--compress-strings=no",
-            "--dump-before=*::measured",
-            "--toggle-collect=*::measured",
-            "--dump-after=*::measured",
-        ])
+        .args(["--compress-strings=no", "--dump-before=*::measured", "--dump-after=*::measured"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().expect("the path of this program"))
         .env(UNDER_CALLGRIND, "1")

@@ -125,12 +125,17 @@ fn decode_response<'a>(
     while let Some(key) = decoder.next_key(&mut keys)? {
         well_formed &= match key {
             b"id" => keep(&mut response.id, array(decoder)?.map(|id| Id(*id))),
-            b"ip" => keep_some(&mut response.ip, decoder.bytes_or_skip()?.and_then(CompactAddress::from_slice)),
+            b"ip" => {
+                keep_some(&mut response.ip, decoder.bytes_or_skip()?.and_then(CompactAddress::from_slice))
+            }
             b"ip_addr" => keep_some(&mut response.ip_addr, decoder.bytes_or_skip()?),
             b"nodes" => keep_some(&mut response.nodes, Contacts::decode(decoder, COMPACT_IPV4_LEN)?),
             b"nodes6" => keep_some(&mut response.nodes6, Contacts::decode(decoder, COMPACT_IPV6_LEN)?),
             b"num" => keep_some(&mut response.num, decoder.integer_or_skip()?),
-            b"port" => keep_some(&mut response.port, decoder.integer_or_skip()?.and_then(|port| port.try_into().ok())),
+            b"port" => keep_some(
+                &mut response.port,
+                decoder.integer_or_skip()?.and_then(|port| port.try_into().ok()),
+            ),
             b"token" => keep_some(&mut response.token, decoder.bytes_or_skip()?),
             b"values" => keep_some(&mut response.values, Values::decode(decoder)?),
             _ => {

@@ -3,7 +3,7 @@
 //! Each is either a slice that we are about to send or the bytes of a list that
 //! the decoder has checked to its end. Nothing is copied to read either.
 
-use super::compact::{contact_bytes, read_contact};
+use super::compact::{read_contact, write_contact};
 use crate::bencode::{ByteStrings, DecodeError, Decoder, Encoder, Kind};
 use crate::id::Contact;
 
@@ -84,8 +84,11 @@ impl<'a> Contacts<'a> {
 
     pub(super) fn encode(&self, encoder: &mut Encoder<'_>) {
         encoder.begin_list();
-        for contact in self.iter() {
-            encoder.bytes(&contact_bytes(&contact));
+        match self.0 {
+            Source::Slice(contacts) => {
+                contacts.iter().for_each(|contact| write_contact(contact, encoder));
+            }
+            Source::Wire { items, .. } => drop(encoder.raw(items)),
         }
         encoder.end();
     }
@@ -120,9 +123,10 @@ impl<'a> Values<'a> {
 
     pub(super) fn encode(&self, encoder: &mut Encoder<'_>) {
         encoder.begin_list();
-        for value in self.iter() {
-            encoder.bytes(value);
-        }
+        match self.0 {
+            Source::Slice(values) => encoder.byte_strings(values),
+            Source::Wire { items, .. } => encoder.raw(items),
+        };
         encoder.end();
     }
 
