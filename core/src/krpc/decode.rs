@@ -17,7 +17,14 @@ impl<'a> Message<'a> {
         let (mut arguments, mut error, mut method, mut response) = (None, None, None, None);
         let (mut transaction_id, mut kind) = (None, None);
         let mut keys = decoder.begin_dictionary()?;
-        while let Some(key) = decoder.next_key(&mut keys)? {
+        loop {
+            if let Some(id) = decoder.known_entry(&mut keys, b"t", b"1:t20:") {
+                transaction_id = Some(TransactionId(*id));
+            }
+            if let Some(letter) = decoder.known_entry::<1>(&mut keys, b"y", b"1:y1:") {
+                kind = Some(&letter[..]);
+            }
+            let Some(key) = decoder.next_key(&mut keys)? else { break };
             match key {
                 b"a" => arguments = Some(Arguments::decode(&mut decoder)?),
                 b"e" => error = Some(decode_error(&mut decoder)?),
@@ -67,6 +74,11 @@ impl<'a> Arguments<'a> {
     fn decode(decoder: &mut Decoder<'a>) -> Result<Arguments<'a>, DecodeError> {
         let mut arguments = Arguments::default();
         let mut keys = decoder.begin_dictionary()?;
+        arguments.id = decoder.known_entry(&mut keys, b"id", b"2:id20:");
+        arguments.key = decoder.known_entry(&mut keys, b"key", b"3:key20:");
+        arguments.target = decoder.known_entry(&mut keys, b"target", b"6:target20:");
+        let known = [arguments.id, arguments.key, arguments.target];
+        arguments.count = known.iter().flatten().count();
         while let Some(key) = decoder.next_key(&mut keys)? {
             arguments.count += 1;
             match key {
@@ -122,6 +134,9 @@ fn decode_response<'a>(
     // Each is read to its end in any case: the rest of the datagram has to be checked too.
     let mut well_formed = true;
     let mut keys = decoder.begin_dictionary()?;
+    if let Some(id) = decoder.known_entry(&mut keys, b"id", b"2:id20:") {
+        response.id = Id(*id);
+    }
     while let Some(key) = decoder.next_key(&mut keys)? {
         well_formed &= match key {
             b"id" => keep(&mut response.id, array(decoder)?.map(|id| Id(*id))),
