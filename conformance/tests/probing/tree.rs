@@ -34,8 +34,8 @@ impl Tree {
             }
             Kind::Dictionary => {
                 let mut items = BTreeMap::new();
-                decoder.begin_dictionary().unwrap();
-                while let Some(key) = decoder.next_key().unwrap() {
+                let mut keys = decoder.begin_dictionary().unwrap();
+                while let Some(key) = decoder.next_key(&mut keys).unwrap() {
                     items.insert(key.to_vec(), Tree::next(decoder));
                 }
                 Tree::Dictionary(items)

@@ -50,7 +50,7 @@ impl Query<'_> {
             }
         };
         encoder.raw(b"e1:q").bytes(self.call.method().name());
-        finish(encoder, transaction_id, b"q");
+        finish(encoder, transaction_id, b'q');
     }
 }
 
@@ -84,16 +84,19 @@ impl Response<'_> {
             values.encode(encoder.raw(b"6:values"));
         }
         encoder.end();
-        finish(encoder, transaction_id, b"r");
+        finish(encoder, transaction_id, b'r');
     }
 }
 
 fn encode_error(code: ErrorCode, text: &[u8], transaction_id: TransactionId, out: &mut BytesMut) {
     let mut encoder = Encoder::new(out);
     encoder.raw(b"d1:el").integer(code.code()).bytes(text).end();
-    finish(encoder, transaction_id, b"e");
+    finish(encoder, transaction_id, b'e');
 }
 
-fn finish(mut encoder: Encoder<'_>, transaction_id: TransactionId, kind: &[u8]) {
-    encoder.raw(b"1:t20:").raw(&transaction_id.0).raw(b"1:y1:").raw(kind).end();
+fn finish(mut encoder: Encoder<'_>, transaction_id: TransactionId, kind: u8) {
+    let mut out = *b"1:t20:....................1:y1:.e";
+    out[6..26].copy_from_slice(&transaction_id.0);
+    out[31] = kind;
+    encoder.raw(&out);
 }
