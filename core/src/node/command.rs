@@ -13,9 +13,9 @@ use core::fmt;
 use core::net::SocketAddr;
 
 /// A command as data, so that it prints, compares and travels: [`Node::execute`] carries it out. Each
-/// stands for the method of the same name.
+/// stands for the method of the same name. Whoever carries commands must know them all, so a new one is
+/// a breaking change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Command {
     /// [`Node::join`].
     Join {
