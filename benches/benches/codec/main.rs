@@ -60,15 +60,21 @@ fn codec(criterion: &mut Criterion) {
     let shapes = messages::shapes().into_iter().map(|shape| vec![shape]);
     for samples in shapes.chain([messages::session()]) {
         let name = if samples.len() == 1 { &samples[0].name } else { "all of the session" };
-        let mut time = |direction: &str| {
-            let mut group = criterion.benchmark_group(format!("{direction} {name}"));
-            group.throughput(Throughput::Elements(samples.len() as u64));
-            group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-            group
-        };
-        visit_all(&mut Decode { group: time("decode"), samples: &samples });
-        visit_all(&mut Encode { group: time("encode"), samples: &samples });
+        visit_all(&mut Decode { group: group(criterion, "decode", name, samples.len()), samples: &samples });
+        visit_all(&mut Encode { group: group(criterion, "encode", name, samples.len()), samples: &samples });
     }
+}
+
+fn group<'c>(
+    criterion: &'c mut Criterion,
+    direction: &str,
+    name: &str,
+    datagrams: usize,
+) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = criterion.benchmark_group(format!("{direction} {name}"));
+    group.throughput(Throughput::Elements(datagrams as u64));
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group
 }
 
 criterion_group!(benches, codec);

@@ -190,7 +190,9 @@ mod tests {
             let (mut together, mut single) = (BytesMut::from(&b"l"[..]), BytesMut::from(&b"l"[..]));
             Encoder::new(&mut together).byte_strings(&items).end();
             let mut encoder = Encoder::new(&mut single);
-            items.iter().for_each(|item| drop(encoder.bytes(item)));
+            for item in &items {
+                encoder.bytes(item);
+            }
             encoder.end();
             together == single
         }
