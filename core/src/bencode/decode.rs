@@ -404,6 +404,7 @@ impl<'a> Iterator for ByteStrings<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bencode::reference::{Tree, mutate};
     use alloc::vec::Vec;
     use khashmir_testing::quickcheck;
 
@@ -484,17 +485,56 @@ mod tests {
         assert_eq!(read(b"i-9223372036854775808e"), Ok(i64::MIN));
     }
 
-    #[test]
-    fn arbitrary_bytes_never_panic_and_errors_lie_within_them() {
-        fn law(picks: Vec<u8>) -> bool {
-            // Bytes that bencode is made of, so that nesting and lengths are reached.
-            let input: Vec<u8> = picks.iter().map(|p| b"ilde:0123459-ab"[usize::from(*p) % 15]).collect();
-            let mut decoder = Decoder::new(&input, Bounds::DATAGRAM);
-            match decoder.skip() {
-                Ok(value) => value == &input[..value.len()] && decoder.offset() == value.len(),
-                Err(error) => error.offset <= input.len(),
+    /// As the reference decoder: the same value, written again as the same bytes, or the same fault at the
+    /// same place.
+    fn agrees(input: &[u8]) -> bool {
+        let mut decoder = Decoder::new(input, Bounds::DATAGRAM);
+        match (decoder.skip().and_then(|value| decoder.finish().map(|()| value)), Tree::decode(input)) {
+            (Ok(value), Ok(tree)) => {
+                let mut again = Vec::new();
+                tree.encode(&mut again);
+                // The reference decoder knows no integer beyond 64 bits.
+                let saturated = || input.split(u8::is_ascii_alphabetic).any(|number| number.len() > 18);
+                value == input && (again == input || saturated())
             }
+            (Err(DecodeError { fault, offset }), Err(expected)) => {
+                (fault, offset) == expected && offset <= input.len()
+            }
+            _ => false,
         }
-        quickcheck().tests(20_000).quickcheck(law as fn(Vec<u8>) -> bool);
+    }
+
+    #[test]
+    fn it_agrees_with_a_simple_decoder_on_any_input() {
+        fn law(picks: Vec<u8>, bytes: Vec<u8>) -> bool {
+            // Bytes that bencode is made of, so that nesting and lengths are reached.
+            let likely: Vec<u8> = picks.iter().map(|p| b"ilde:0123459-ab"[usize::from(*p) % 15]).collect();
+            agrees(&likely) && agrees(&bytes)
+        }
+        quickcheck().tests(20_000).quickcheck(law as fn(Vec<u8>, Vec<u8>) -> bool);
+    }
+
+    #[test]
+    fn it_agrees_with_a_simple_decoder_on_values_with_faults() {
+        fn law(mutations: Vec<(u16, u8, u8)>, repeated: u8, most: u8) -> bool {
+            let mut input = b"d0:le1:ai-70e2:aai0e1:bd2:idl12:twelve bytes3:abce3:key0:e1:cl".to_vec();
+            input.extend(b"llllllllllllleeeeeeeeeeeee".iter().chain(b"0:1:x".repeat(repeated.into()).iter()));
+            input.extend(b"ee");
+            mutate(&mut input, &mutations[..mutations.len().min(usize::from(most % 4))]);
+            agrees(&input)
+        }
+        quickcheck().tests(20_000).quickcheck(law as fn(Vec<(u16, u8, u8)>, u8, u8) -> bool);
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_skipped_only_if_asked_for() {
+        let decoder = |input| Decoder::new(input, Bounds::DATAGRAM);
+        assert_eq!(decoder(b"3:abc").bytes_or_skip(), Ok(Some(&b"abc"[..])));
+        assert_eq!(decoder(b"li1ee").bytes_or_skip(), Ok(None));
+        assert_eq!(decoder(b"i1e").integer_or_skip(), Ok(Some(1)));
+        let fault = |result: Result<_, DecodeError>| result.map_err(|error| error.fault);
+        assert_eq!(fault(decoder(b"i1e").bytes().map(|_| ())), Err(Fault::Unexpected));
+        assert_eq!(fault(decoder(b"4:abc").bytes_or_skip().map(|_| ())), Err(Fault::Malformed));
+        assert_eq!(fault(decoder(b"li1e").bytes_or_skip().map(|_| ())), Err(Fault::Malformed));
     }
 }

@@ -17,6 +17,12 @@ impl<'b> Encoder<'b> {
         Encoder { out }
     }
 
+    /// Makes room for `len` bytes more, so that the buffer does not grow piece by piece.
+    pub fn reserve(&mut self, len: usize) -> &mut Self {
+        self.out.reserve(len);
+        self
+    }
+
     /// Opens a dictionary.
     pub fn begin_dictionary(&mut self) -> &mut Self {
         self.raw(b"d")
@@ -114,22 +120,8 @@ fn put_two<'r>(room: &'r mut [u8], head: &[u8], tail: &[u8]) -> &'r mut [u8] {
     let (to, room) = room.split_at_mut(head.len() + tail.len());
     let (to_head, to_tail) = to.split_at_mut(head.len());
     to_head.copy_from_slice(head);
-    copy(to_tail, tail);
+    to_tail.copy_from_slice(tail);
     room
-}
-
-/// Copies to a slice of the same length. A plain claim has 13 bytes, for which a call of `memcpy` takes
-/// longer than two words that overlap.
-#[inline(always)]
-fn copy(to: &mut [u8], from: &[u8]) {
-    match (from.first_chunk::<8>(), from.last_chunk::<8>()) {
-        (Some(first), Some(last)) if from.len() <= 16 => {
-            let last_at = to.len() - last.len();
-            to[..first.len()].copy_from_slice(first);
-            to[last_at..].copy_from_slice(last);
-        }
-        _ => to.copy_from_slice(from),
-    }
 }
 
 #[cold]

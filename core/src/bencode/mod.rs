@@ -7,6 +7,8 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+pub(crate) mod reference;
 mod token;
 
 pub(crate) use decode::ByteStrings;

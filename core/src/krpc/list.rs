@@ -4,7 +4,8 @@
 //! the decoder has checked to its end. Nothing is copied to read either.
 
 use super::compact::{read_contact, write_contact};
-use crate::bencode::{ByteStrings, DecodeError, Decoder, Encoder, Kind};
+use super::dialect::COMPACT_IPV6_LEN;
+use crate::bencode::{ByteStrings, DecodeError, Decoder, Encoder, Kind, bytes_len};
 use crate::id::Contact;
 
 /// A list of contacts.
@@ -86,6 +87,7 @@ impl<'a> Contacts<'a> {
         encoder.begin_list();
         match self.0 {
             Source::Slice(contacts) => {
+                encoder.reserve(contacts.len() * bytes_len(COMPACT_IPV6_LEN));
                 contacts.iter().for_each(|contact| write_contact(contact, encoder));
             }
             Source::Wire { items, .. } => drop(encoder.raw(items)),
