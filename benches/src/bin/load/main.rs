@@ -88,7 +88,7 @@ impl Sample {
 }
 
 fn compare(runtimes: &[Runtime]) -> Result<(), Box<dyn Error>> {
-    let (queries, rounds) = (variable("QUERIES", 200_000)?, variable("ROUNDS", 5)?);
+    let (queries, rounds) = (variable("QUERIES", 100_000)?, variable("ROUNDS", 5)?);
     pin(1)?;
     println!("{rounds} rounds of {queries} queries each, {WINDOW} under way");
     for runtime in runtimes {
