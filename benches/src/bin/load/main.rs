@@ -6,7 +6,8 @@
 //! `QUERIES=` and `ROUNDS=` change how much is measured. Servers are processes of their own, on one
 //! processor; the generator is on another. All traffic is on loopback. The echo gets the same
 //! `find_node` queries as a node and sends each back as it came, so that its replies are of their
-//! length. Every round measures all of them in turn; what is printed are medians.
+//! length. Every round measures all of them in turn; what is printed are medians, ratios to the echo
+//! that was measured just before, and the allocations of all rounds together.
 
 mod child;
 mod clients;
