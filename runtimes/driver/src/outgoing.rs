@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use bytes::BytesMut;
 use khashmir::Node;
 use rustix::fd::BorrowedFd;
+use rustix::net::SendFlags;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -71,7 +72,11 @@ type Call = fn(BorrowedFd<'_>, &[u8], &Datagrams) -> io::Result<usize>;
 fn sendmmsg(fd: BorrowedFd<'_>, payloads: &[u8], datagrams: &Datagrams) -> io::Result<usize> {
     use io::IoSlice;
     use rustix::net::addr::SocketAddrArg as _;
-    use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+    use rustix::net::{MMsgHdr, SendAncillaryBuffer, SocketAddrAny};
+    if datagrams.len() == 1 {
+        // The same, without the preparations.
+        return send_one(fd, payloads, datagrams);
+    }
     let addrs: ArrayVec<SocketAddrAny, BATCH> = datagrams.iter().map(|(to, _)| to.as_any()).collect();
     let payloads: ArrayVec<[IoSlice<'_>; 1], BATCH> = datagrams
         .iter()
@@ -85,11 +90,10 @@ fn sendmmsg(fd: BorrowedFd<'_>, payloads: &[u8], datagrams: &Datagrams) -> io::R
     Ok(rustix::net::sendmmsg(fd, &mut messages, SendFlags::DONTWAIT)?)
 }
 
-#[cfg(any(not(target_os = "linux"), test))]
+/// Sends the first.
 fn send_one(fd: BorrowedFd<'_>, payloads: &[u8], datagrams: &Datagrams) -> io::Result<usize> {
-    use rustix::net::{SendFlags, sendto};
     let Some((to, range)) = datagrams.first() else { return Ok(0) };
-    sendto(fd, payloads.get(range.clone()).unwrap_or_default(), SendFlags::empty(), to)?;
+    rustix::net::sendto(fd, payloads.get(range.clone()).unwrap_or_default(), SendFlags::empty(), to)?;
     Ok(1)
 }
 

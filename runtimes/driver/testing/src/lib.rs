@@ -3,7 +3,7 @@
 //!
 //! A driver on sockets implements [`Runtime`] and says [`driver_suite!`](crate::driver_suite), and
 //! [`costs!`](crate::costs) in a test binary of its own. The simulator implements [`World`] and says
-//! [`behaviour!`](crate::behaviour): the same stories in virtual time. What only a socket, a thread
+//! [`behaviour!`](crate::behaviour!): the same stories in virtual time. What only a socket, a thread
 //! or an allocation can show is in [`on_sockets`] and [`memory`].
 
 #![allow(clippy::unwrap_used)] // All of this is tests.
