@@ -1,25 +1,12 @@
 //! The blocking example does what it says, by itself and with a node on another driver.
 
-#![allow(clippy::unwrap_used)]
-
+use crate::{complaint, lines};
 use khashmir::{Config, Id};
 use khashmir_smol::{Dht, Sockets};
-use std::process::{Command, Output};
-
-fn run(arguments: &[&str]) -> Output {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "-p", "khashmir-examples", "--example", "blocking", "--"]);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().unwrap()
-}
-
-fn lines(output: &Output) -> Vec<String> {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap().lines().map(str::to_owned).collect()
-}
 
 #[test]
 fn two_of_them_exchange_a_value() {
-    let lines = lines(&run(&[]));
+    let lines = lines("blocking", &[]);
     let [node, joined, put, found, got] = &lines[..] else { panic!("{lines:?}") };
     let id = node.split(' ').nth(1).unwrap();
     assert_eq!(joined, "joined, contacts: 1");
@@ -40,7 +27,7 @@ fn one_joins_a_node_on_another_driver() {
             dht.put(key, b"hello from the other driver").await.unwrap();
 
             let addr = dht.local_addrs()[0].to_string();
-            let lines = lines(&smol::unblock(move || run(&[&addr])).await);
+            let lines = smol::unblock(move || lines("blocking", &[&addr])).await;
             assert!(lines.contains(&"found: hello from the other driver".to_owned()), "{lines:?}");
             let held = dht.stats().await.unwrap().values;
             assert_eq!(held, 2, "and it left its own greeting");
@@ -50,8 +37,6 @@ fn one_joins_a_node_on_another_driver() {
 
 #[test]
 fn a_wrong_address_is_explained() {
-    let output = run(&["somewhere"]);
-    assert!(!output.status.success());
-    let text = String::from_utf8(output.stderr).unwrap();
+    let text = complaint("blocking", &["somewhere"]);
     assert!(text.contains("somewhere") && text.contains("192.0.2.7:9978"), "{text}");
 }
