@@ -14,7 +14,9 @@
 
 pub mod check;
 pub mod cli;
+pub mod http;
 pub mod node;
+pub mod proxy;
 mod recordings;
 pub mod report;
 mod tree;

@@ -10,6 +10,8 @@ struct Row {
     name: &'static str,
     level: Level,
     section: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elsewhere: Option<&'static str>,
     sentence: &'static str,
     in_2008: String,
 }
@@ -30,15 +32,15 @@ pub(super) fn json(value: &impl Serialize) -> String {
 }
 
 fn row<T>(check: &Check<T>) -> Row {
-    let Check { name, level, section, sentence, .. } = *check;
-    Row { name, level, section, sentence, in_2008: in_2008(check.in_2008) }
+    let Check { name, level, section, elsewhere, sentence, .. } = *check;
+    Row { name, level, section, elsewhere, sentence, in_2008: in_2008(check.in_2008) }
 }
 
 fn text<T>(checks: &[&'static Check<T>]) -> String {
     let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
     let line = |check: &&'static Check<T>| {
-        let Check { name, level, section, sentence, .. } = check;
-        format!("{name:width$}  {level:11}  section {section}: {sentence}\n")
+        let Check { name, level, sentence, .. } = check;
+        format!("{name:width$}  {level:11}  {}: {sentence}\n", check.place())
     };
     checks.iter().map(line).collect()
 }
@@ -56,11 +58,15 @@ fn markdown<T>(checks: &[&'static Check<T>]) -> String {
         let _ = writeln!(out, "| {group} | {} |", counts(&|check| check.group() == group));
     }
     let _ = writeln!(out, "| all | {} |", counts(&|_| true));
-    out.push_str("\n| check | level | section | what stands there | in 2008 |\n|---|---|---|---|---|\n");
+    // Of many checks nothing is said of 2008 because it had no part in what they try.
+    let with_2008 = checks.iter().any(|check| check.in_2008 != In2008::Unknown);
+    let (title, rule) = if with_2008 { (" in 2008 |", "---|") } else { ("", "") };
+    let _ = write!(out, "\n| check | level | where | what stands there |{title}\n|---|---|---|---|{rule}\n");
     for check in checks {
-        let Check { name, level, section, sentence, .. } = check;
+        let Check { name, level, sentence, .. } = check;
         let sentence = sentence.replace('|', "\\|");
-        let _ = writeln!(out, "| `{name}` | {level} | {section} | {sentence} | {} |", in_2008(check.in_2008));
+        let _ = write!(out, "| `{name}` | {level} | {} | {sentence} |", check.place());
+        let _ = if with_2008 { writeln!(out, " {} |", in_2008(check.in_2008)) } else { writeln!(out) };
     }
     out
 }
