@@ -2,6 +2,7 @@
 
 use crate::check::{Check, Level, Runner, Selection};
 use crate::node;
+use crate::peer;
 use crate::proxy;
 use crate::report::{self, Format, Report};
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +28,7 @@ struct Cli {
 enum Command {
     Node(node::Args),
     Proxy(proxy::Args),
+    Peer(peer::Args),
 }
 
 const EXIT_STATUS: &str = "\
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Node(args) => node::main(&args),
         Command::Proxy(args) => proxy::main(&args),
+        Command::Peer(args) => peer::main(&args),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "khashmir-conformance: {error}");

@@ -16,6 +16,7 @@ pub mod check;
 pub mod cli;
 pub mod http;
 pub mod node;
+pub mod peer;
 pub mod proxy;
 mod recordings;
 pub mod report;

@@ -8,7 +8,7 @@ mod apt;
 mod checks;
 mod mirror;
 mod reply;
-mod scene;
+pub(crate) mod scene;
 mod suite;
 
 use std::fmt;
@@ -128,6 +128,11 @@ impl Target {
         }
     }
 
+    /// The signed archive for the real apt, made when first wanted.
+    fn archive(&self) -> Result<&Archive, Unmet> {
+        self.archive.get_or_init(Archive::make).as_ref().map_err(|reason| Unmet::skipped(reason.clone()))
+    }
+
     /// Why nothing else need be tried, if so.
     fn reaches_mirror(&self) -> Result<(), String> {
         let scene = self.scene();
@@ -167,6 +172,11 @@ pub fn main(args: &Args) -> Result<ExitCode, Unusable> {
     let url = args.url.clone().unwrap_or_default();
     let target = Target::new(address(&url)?, args.mirror, Duration::from_secs(args.patience.max(1)))?;
     args.run.run("proxy", url, &checks, target)
+}
+
+/// A mirror that has nothing, to see whether it is asked.
+pub(crate) fn bait() -> std::io::Result<Mirror> {
+    Mirror::listen(SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
 /// The address in a URL without a path.

@@ -40,6 +40,11 @@ impl<'a> Scene<'a> {
         format!("http://{}{}", self.target.mirror.address, self.path(path))
     }
 
+    /// The URL of the archive, as a source of apt has it.
+    pub fn root_url(&self) -> String {
+        format!("http://{}{}", self.target.mirror.address, self.root)
+    }
+
     /// The mirror has this file there from now on.
     pub fn serve(&self, path: &str, doc: &Doc) {
         let doc = doc.clone();

@@ -82,6 +82,6 @@ fn pause(time: Duration) -> Step {
 }
 
 /// What a thread of a check came to.
-fn joined(thread: ScopedJoinHandle<'_, Outcome>) -> Outcome {
+pub(super) fn joined(thread: ScopedJoinHandle<'_, Outcome>) -> Outcome {
     thread.join().unwrap_or_else(|_| Err(Unmet::failed("an answer that can be judged", "this check broke")))
 }

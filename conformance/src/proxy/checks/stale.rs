@@ -1,5 +1,8 @@
 //! An archive that changes: what is new has to be seen, or apt finds hashes that do not fit.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::{Rows, recommended, required};
 use crate::check::Outcome;
 use crate::proxy::Target;
@@ -28,6 +31,9 @@ pub(super) const CHECKS: Rows = &[
     ),
     recommended("stale/rebuilt", "APT.md, section 3", "one wrong byte is fatal", rebuilt),
 ];
+
+/// How long a proxy may take to know what it was told.
+const MOMENT: Duration = Duration::from_secs(2);
 
 fn index_by_name(target: &Target) -> Outcome {
     let scene = target.scene();
@@ -65,7 +71,8 @@ fn older_date(target: &Target) -> Outcome {
     whole(&scene.get(RELEASE, &[])?, &other.release)
 }
 
-/// A file that changed under its name, as a private archive may have it.
+/// A file that changed under its name, as a private archive may have it. apt reads its new lists
+/// before it asks for packages, so a proxy has a moment for that, too.
 fn rebuilt(target: &Target) -> Outcome {
     let (scene, before, after) = (target.scene(), noise(1_404, 5_000), noise(1_405, 6_000));
     for (content, date) in [(before, OLD), (after, NEW)] {
@@ -73,6 +80,10 @@ fn rebuilt(target: &Target) -> Outcome {
         scene.serve(DEB, &Doc::new(content.clone()).modified(date));
         scene.publish(&suite, date);
         scene.update(&suite)?;
+        let deadline = Instant::now() + MOMENT;
+        while whole(&scene.get(DEB, &[])?, &content).is_err() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(50));
+        }
         whole(&scene.get(DEB, &[])?, &content)?;
     }
     Ok(())
