@@ -75,14 +75,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Mirror {
-    /// Listens at this address; the second port is any free one.
+    /// Listens at this address, and at the next port; at any two free ones for port 0.
     ///
     /// # Errors
     /// When the address cannot be listened at.
     pub fn listen(address: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let first = TcpListener::bind(address)?;
-        let second = TcpListener::bind((address.ip(), 0))?;
+        let next = if address.port() == 0 { 0 } else { address.port().saturating_add(1) };
+        let second = TcpListener::bind((address.ip(), next))?;
         let mirror = Self {
             address: first.local_addr()?,
             elsewhere: second.local_addr()?,

@@ -21,7 +21,6 @@ use std::time::{Duration, SystemTime};
 use crate::check::{Check, Outcome, Unmet};
 use crate::cli::{RunArgs, Unusable};
 use crate::http::Client;
-use apt::Archive;
 use mirror::Mirror;
 use reply::Doc;
 use scene::Scene;
@@ -41,8 +40,8 @@ pub struct Args {
     /// Where the proxy listens, like http://127.0.0.1:9977
     #[arg(required_unless_present = "list", value_name = "URL")]
     url: Option<String>,
-    /// Where the mirror listens; port 0 is any free one. An address of this machine that the proxy
-    /// can reach
+    /// Where the mirror listens, at this port and the next; port 0: any two free ones. An address of
+    /// this machine that the proxy can reach
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     mirror: SocketAddr,
     /// How long silence may last before it is a failure: apt's Acquire::http::Timeout
@@ -57,6 +56,7 @@ Letting a proxy reach a mirror at 127.0.0.1:
   khashmir       in khashmir.toml:   [proxy]
                                      allowed_upstreams = [\"127.0.0.0/8\"]
   apt-cacher-ng  in acng.conf:       AllowUserPorts: 0
+                                     (and --mirror with a port below 32768: it reaches no other)
   squid          in squid.conf:      acl checked dst 127.0.0.1
                                      http_access allow checked
                                      (before any line that denies to_localhost or ports)
@@ -75,7 +75,6 @@ pub struct Target {
     run: String,
     scenes: AtomicUsize,
     has_prefix: OnceLock<bool>,
-    archive: OnceLock<Result<Archive, String>>,
 }
 
 impl Target {
@@ -96,7 +95,6 @@ impl Target {
             run: format!("run-{:x}", now.as_nanos()),
             scenes: AtomicUsize::new(0),
             has_prefix: OnceLock::new(),
-            archive: OnceLock::new(),
         };
         target.reaches_mirror().map_err(Unusable)?;
         Ok(target)
@@ -126,11 +124,6 @@ impl Target {
         } else {
             Err(Unmet::skipped("the proxy does not take /MIRROR/PATH for http://MIRROR/PATH"))
         }
-    }
-
-    /// The signed archive for the real apt, made when first wanted.
-    fn archive(&self) -> Result<&Archive, Unmet> {
-        self.archive.get_or_init(Archive::make).as_ref().map_err(|reason| Unmet::skipped(reason.clone()))
     }
 
     /// Why nothing else need be tried, if so.

@@ -138,14 +138,16 @@ pub fn next(client: &mut Client) -> Result<Answer, Unmet> {
 
 /// All of the file.
 pub fn whole(answer: &Answer, content: &[u8]) -> Outcome {
-    let expected = || format!("status 200 and the {} bytes of the file", content.len());
-    if answer.status != 200 {
-        return Err(unlike(expected(), answer));
+    if answer.status == 200 && answer.body == content {
+        return Ok(());
     }
-    if answer.body != content {
-        return Err(unlike(expected(), answer));
-    }
-    Ok(())
+    let unmet = unlike(format!("status 200 and the {} bytes of the file", content.len()), answer);
+    let differs = answer.body.iter().zip(content).position(|(came, wanted)| came != wanted);
+    let Some(at) = differs.filter(|_| answer.status == 200) else { return Err(unmet) };
+    let excerpt = |bytes: &[u8]| bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default().to_vec();
+    Err(unmet
+        .with(format!("from byte {at} on came"), excerpt(&answer.body))
+        .with("in place of", excerpt(content)))
 }
 
 /// All of it, or a cut: apt resumes.

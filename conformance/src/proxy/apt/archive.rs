@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::super::suite::{noise, sha256};
 
@@ -41,7 +42,7 @@ type Files = Vec<(String, Vec<u8>)>;
 
 /// An archive in two states, one after the other.
 #[derive(Debug)]
-pub(in super::super) struct Archive {
+pub(super) struct Archive {
     /// All packages.
     pub(super) pool: Files,
     pub(super) before: Suite,
@@ -59,11 +60,17 @@ pub(super) struct Suite {
 }
 
 impl Archive {
-    /// Makes it in a temporary folder, which is gone afterwards. Takes a second or two.
+    /// The one of this process, made when it is first wanted. That takes a second or two.
     ///
     /// # Errors
     /// A text that says what is missing, or what a tool said.
-    pub(in super::super) fn make() -> Result<Self, String> {
+    pub(super) fn shared() -> Result<&'static Self, String> {
+        static ARCHIVE: OnceLock<Result<Archive, String>> = OnceLock::new();
+        ARCHIVE.get_or_init(Self::make).as_ref().map_err(String::clone)
+    }
+
+    /// In a temporary folder, which is gone afterwards.
+    fn make() -> Result<Self, String> {
         let missing: Vec<&str> = TOOLS.into_iter().filter(|tool| !is_installed(tool)).collect();
         if !missing.is_empty() {
             return Err(format!("the real apt is not tried: {} missing", missing.join(", ")));

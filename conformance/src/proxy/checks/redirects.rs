@@ -18,6 +18,12 @@ pub(super) const CHECKS: Rows = &[
     ),
     required("redirects/other-host", "RFC 9110, section 15.4", "to any host", other_host),
     required(
+        "redirects/relative",
+        "RFC 9110, section 10.2.2",
+        "a relative reference is resolved against the target",
+        relative,
+    ),
+    required(
         "redirects/within-the-prefix",
         "RFC 9110, section 10.2.2",
         "a relative reference is resolved against the target",
@@ -51,15 +57,31 @@ fn follow(scene: &Scene, first: &str) -> Result<Answer, Unmet> {
         if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
             return Ok(answer);
         }
-        let location = answer.header("location").unwrap_or_default().to_owned();
-        target = match (location.starts_with('/'), target.strip_prefix("http://")) {
-            (false, _) => location,
-            (true, Some(rest)) => format!("http://{}{location}", rest.split('/').next().unwrap_or_default()),
-            // In the prefix style apt takes the proxy for the mirror.
-            (true, None) => location,
-        };
+        target = resolved(&target, answer.header("location").unwrap_or_default());
     }
     Err(Unmet::failed("the file after some redirects", format!("more than {MAX_HOPS}")))
+}
+
+/// Where a reference leads (RFC 3986, section 5). In the prefix style the proxy's own host is left
+/// out, as apt takes it for the mirror.
+fn resolved(target: &str, location: &str) -> String {
+    if location.starts_with("http://") {
+        return location.to_owned();
+    }
+    let path_at = target.strip_prefix("http://").and_then(|rest| rest.find('/')).map_or(0, |at| at + 7);
+    let (host, path) = target.split_at(path_at);
+    if location.starts_with('/') {
+        return format!("{host}{location}");
+    }
+    let mut folders: Vec<&str> = path.split('/').collect();
+    folders.pop();
+    for step in location.split('/') {
+        match step {
+            ".." => drop(folders.pop()),
+            step => folders.push(step),
+        }
+    }
+    format!("{host}{}", folders.join("/"))
 }
 
 fn same_host(target: &Target) -> Outcome {
@@ -76,8 +98,22 @@ fn same_host(target: &Target) -> Outcome {
 fn statuses(target: &Target) -> Outcome {
     for (n, status) in [301, 302, 303, 307, 308].into_iter().enumerate() {
         let (scene, content) = (target.scene(), noise(1_101 + n as u64, 10_000));
-        let to = scene.path(ELSEWHERE);
+        let to = scene.url(ELSEWHERE);
         scene.script(DEB, move |_| Reply::redirect(status, &to));
+        scene.serve(ELSEWHERE, &Doc::new(content.clone()));
+        whole(&follow(&scene, &scene.url(DEB))?, &content)?;
+    }
+    Ok(())
+}
+
+fn relative(target: &Target) -> Outcome {
+    for n in 0..2 {
+        let (scene, content) = (target.scene(), noise(1_109 + n, 10_000));
+        let to = match n {
+            0 => scene.path(ELSEWHERE),
+            _ => "../../e/elsewhere/elsewhere_1.0_all.deb".to_owned(),
+        };
+        scene.script(DEB, move |_| Reply::redirect(302, &to));
         scene.serve(ELSEWHERE, &Doc::new(content.clone()));
         whole(&follow(&scene, &scene.url(DEB))?, &content)?;
     }
