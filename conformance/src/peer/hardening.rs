@@ -81,14 +81,14 @@ fn endless_head(target: &Target) -> Outcome {
 }
 
 /// Asks for a byte of the file with another request hidden in the body of the first: it has at most
-/// one answer that is the byte.
-fn hidden(target: &Target, framing: &str, wrap: impl Fn(&str) -> String) -> Outcome {
-    let get = |lines: &str| format!("GET {} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", target.path(), target.peer);
-    let inner = get("Range: bytes=0-0\r\n");
-    let body = wrap(&inner);
-    let framing = framing.replace("LEN", &inner.len().to_string());
+/// one answer that is the byte. `wrap` gives the fields and the body for what is hidden.
+fn hidden(target: &Target, wrap: impl Fn(&str) -> (String, String)) -> Outcome {
+    let (path, peer) = (target.path(), target.peer);
+    let get =
+        |fields: &str| format!("GET {path} HTTP/1.1\r\nHost: {peer}\r\nRange: bytes=0-0\r\n{fields}\r\n");
+    let (fields, body) = wrap(&get(""));
     let mut client = target.client()?;
-    let _ = client.send(format!("{}{body}", get(&format!("Range: bytes=0-0\r\n{framing}"))));
+    let _ = client.send(format!("{}{body}", get(&fields)));
     client.finish();
     let mut answers = 0;
     while answers < 3 && client.read().is_ok_and(|answer| answer.status == 206) {
@@ -98,12 +98,15 @@ fn hidden(target: &Target, framing: &str, wrap: impl Fn(&str) -> String) -> Outc
 }
 
 fn body_of_a_get(target: &Target) -> Outcome {
-    hidden(target, "Content-Length: LEN\r\n", str::to_owned)
+    hidden(target, |inner| (format!("Content-Length: {}\r\n", inner.len()), inner.to_owned()))
 }
 
+/// Whoever goes by the length takes the chunk for the next request.
 fn two_framings(target: &Target) -> Outcome {
-    hidden(target, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", |inner| {
-        format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len())
+    hidden(target, |inner| {
+        let size = format!("{:x}\r\n", inner.len());
+        let fields = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", size.len());
+        (fields, format!("{size}{inner}\r\n0\r\n\r\n"))
     })
 }
 

@@ -58,11 +58,14 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// Content that does not repeat; the same for the same seed.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
+    let mut bytes = vec![0; len];
+    for block in bytes.chunks_mut(8) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
+        // Its lowest bits are its worst.
+        let next = (state.wrapping_mul(0x2545_f491_4f6c_dd1d)).to_be_bytes();
+        block.copy_from_slice(next.get(..block.len()).unwrap_or_default());
+    }
+    bytes
 }

@@ -16,8 +16,8 @@ use khashmir_conformance::report::{CheckReport, Status};
 
 use faults::FAULTS;
 
-/// How long the client waits for a byte: a tenth of what apt waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the client waits for a byte: less than apt does.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn run(fault: &'static str, only: &[&str]) -> Vec<CheckReport> {
     let proxy = tiny::start(fault, PATIENCE / 4);
@@ -76,6 +76,7 @@ fn every_check_has_its_fault() {
 
 #[test]
 fn every_check_rests_on_what_stands_somewhere() {
+    let mut missing = Vec::new();
     let page = include_str!("../../APT.md");
     for check in checks() {
         let place = check.place();
@@ -86,8 +87,11 @@ fn every_check_rests_on_what_stands_somewhere() {
         let start = page.find(&format!("\n## {section}. ")).unwrap_or_else(|| panic!("no section {section}"));
         let text = &page[start + 4..];
         let text = text.find("\n## ").map_or(text, |end| &text[..end]);
-        assert!(text.contains(check.sentence), "{}: {:?} is not in {place}", check.name, check.sentence);
+        if !text.contains(check.sentence) {
+            missing.push((place, check.sentence));
+        }
     }
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) const CHECKS: Rows = &[
         "`by-hash/SHA256/` and the hash, for every index",
         served,
     ),
-    recommended("by-hash/once", "APT.md, section 4", "what lies under a hash never changes", once),
+    recommended("by-hash/once", "APT.md, section 4", "What lies under a hash never changes", once),
     required("by-hash/sha512", "APT.md, section 4", "by the strongest hash that the release has", sha512),
     required(
         "by-hash/old-generation",

@@ -115,6 +115,8 @@ fn slow_reader(target: &Target) -> Outcome {
     scene.serve(DEB, &Doc::new(content.clone()));
     let mut idle = scene.client()?;
     scene.ask(&mut idle, DEB, &[])?;
+    // Its answer has begun.
+    let _ = idle.read_head();
     let answer = scene.try_get(DEB, &[])?.map_err(|error| {
         Unmet::failed("the file, while another client does not read it", error.to_string())
     })?;

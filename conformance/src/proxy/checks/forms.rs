@@ -43,7 +43,12 @@ pub(super) const CHECKS: Rows = &[
         http_1_0,
     ),
     recommended("forms/head", "RFC 9110, section 9.3.2", "the answer to HEAD has no content", head),
-    recommended("forms/connect", "APT.md, section 1", "a tunnel is opened, or refused at once", connect),
+    recommended(
+        "forms/connect",
+        "APT.md, section 1",
+        "Either a tunnel is opened, or refused at once",
+        connect,
+    ),
 ];
 
 fn absolute(target: &Target) -> Outcome {

@@ -116,8 +116,10 @@ fn two_framings(target: &Target) -> Outcome {
     let scene = target.scene();
     let (planted, host) = (planted_request(&scene), target.mirror.address);
     let head = format!("GET {} HTTP/1.1\r\nHost: {host}\r\n", scene.url(DEB));
-    let chunks = format!("{:x}\r\n{planted}\r\n0\r\n\r\n", planted.len());
-    nothing_planted(&scene, &format!("{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"))
+    let size = format!("{:x}\r\n", planted.len());
+    // Whoever goes by the length takes the chunk for the next request.
+    let framing = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n", size.len());
+    nothing_planted(&scene, &format!("{head}{framing}{size}{planted}\r\n0\r\n\r\n"))
 }
 
 fn space_before_colon(target: &Target) -> Outcome {

@@ -52,12 +52,7 @@ pub(super) const CHECKS: Rows = &[
         "chunks end with the last chunk",
         chunked_inside,
     ),
-    required(
-        "pipelining/cut-inside",
-        "APT.md, section 3",
-        "a cut is resumed, one wrong byte is fatal",
-        cut_inside,
-    ),
+    required("pipelining/cut-inside", "APT.md, section 3", "one wrong byte is fatal", cut_inside),
     required(
         "pipelining/close-at-the-end",
         "RFC 9112, section 9.6",

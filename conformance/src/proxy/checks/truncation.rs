@@ -34,7 +34,12 @@ pub(super) const CHECKS: Rows = &[
         "an incomplete response is not used for a complete one",
         not_kept,
     ),
-    recommended("truncation/in-the-head", "APT.md, section 3", "a 5xx is fatal, a cut is not", in_the_head),
+    recommended(
+        "truncation/in-the-head",
+        "APT.md, section 3",
+        "a 5xx ends the run, or costs a try",
+        in_the_head,
+    ),
     required(
         "truncation/client-resumes",
         "APT.md, section 3",

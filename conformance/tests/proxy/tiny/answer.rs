@@ -138,8 +138,7 @@ impl Shared {
                 let going_on = self.flow(out, fetch, range.clone(), request)?;
                 if self.is("keeps-parts") {
                     let bytes = fetch.progress.lock().unwrap().bytes.clone();
-                    let part = Fetch::complete(200, bytes[range].to_vec());
-                    self.by_url.lock().unwrap().insert(request.url.clone(), part);
+                    self.keep_part(&request.url, bytes[range].to_vec());
                 }
                 Ok(going_on)
             }
@@ -178,7 +177,8 @@ impl Shared {
             }
             let sent = out.body(&bytes);
             if sent.is_err() && self.is("keeps-parts") {
-                self.keep_part(&request.url, fetch);
+                let taken = fetch.progress.lock().unwrap().part(0, at);
+                self.keep_part(&request.url, taken);
             }
             sent?;
         }

@@ -155,7 +155,14 @@ impl Shared {
             if !["GET", "HEAD"].contains(&request.method.as_str()) {
                 return self.refuse(answers, Some(request), 405);
             }
-            if has_body && !self.is("ignores-bodies") && !self.is("trims-names") {
+            if self.is("prefers-length")
+                && let Some(len) = request.head.field("content-length").and_then(|len| len.parse().ok())
+            {
+                while wire.arrived.len() < len && wire.more().unwrap_or(false) {}
+                wire.arrived.drain(..len);
+            }
+            let takes_bodies = ["ignores-bodies", "prefers-length"].contains(&self.fault);
+            if has_body && !takes_bodies && !self.is("trims-names") {
                 return self.refuse(answers, Some(request), 413);
             }
             let (request, fetch) = match self.url(&target) {
@@ -253,7 +260,7 @@ impl Shared {
             let well = shared.run(&fetch, &url, &client);
             let right = well && (shared.is_right(&fetch) || shared.is("keeps-unverified"));
             let status = fetch.progress.lock().unwrap().status;
-            if well && right && status == Some(200) {
+            if well && right && status == Some(200) && key.contains("/dists/") {
                 shared.learn(&key, &fetch.progress.lock().unwrap().bytes);
             }
             // What went wrong is nobody else's.
@@ -268,15 +275,15 @@ impl Shared {
                 shared.by_url.lock().unwrap().insert(key.clone(), Arc::clone(&fetch));
             }
             if shared.is("keeps-parts") && !well {
-                shared.keep_part(&key, &fetch);
+                let bytes = fetch.progress.lock().unwrap().bytes.clone();
+                shared.keep_part(&key, bytes);
             }
             fetch.change(|progress| progress.done = Some(well));
         });
     }
 
     /// As if it were the whole.
-    fn keep_part(&self, key: &str, fetch: &Fetch) {
-        let bytes = fetch.progress.lock().unwrap().bytes.clone();
+    fn keep_part(&self, key: &str, bytes: Vec<u8>) {
         self.by_url.lock().unwrap().insert(key.to_owned(), Fetch::complete(200, bytes));
     }
 
@@ -304,7 +311,7 @@ impl Shared {
     fn learn(&self, key: &str, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let mut index = self.index.lock().unwrap();
-        let mut add = |url: String, sha256: &str, size: &str| {
+        let add = |index: &mut HashMap<String, Expected>, url: String, sha256: &str, size: &str| {
             let expected = Expected { sha256: sha256.to_owned(), size: size.parse().ok() };
             match self.is("first-index") {
                 true => drop(index.entry(url).or_insert(expected)),
@@ -312,13 +319,16 @@ impl Shared {
             }
         };
         if let Some(suite) = key.strip_suffix("/InRelease") {
+            if self.is("only-newest") {
+                index.retain(|url, _| !(url.starts_with(suite) && url.contains("/by-hash/")));
+            }
             let list = text.split("\nSHA256:\n").nth(1).unwrap_or_default();
             for line in list.lines().take_while(|line| line.starts_with(' ')) {
                 let mut words = line.split_whitespace();
                 if let (Some(sha256), Some(size), Some(path)) = (words.next(), words.next(), words.next()) {
-                    add(format!("{suite}/{path}"), sha256, size);
+                    add(&mut index, format!("{suite}/{path}"), sha256, size);
                     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    add(format!("{suite}/{folder}/by-hash/SHA256/{sha256}"), sha256, size);
+                    add(&mut index, format!("{suite}/{folder}/by-hash/SHA256/{sha256}"), sha256, size);
                 }
             }
         } else if let Some((root, _)) = key.split_once("/dists/") {
@@ -329,7 +339,7 @@ impl Shared {
                 if let (Some(path), Some(size), Some(sha256)) =
                     (field("Filename"), field("Size"), field("SHA256"))
                 {
-                    add(format!("{root}/{path}"), sha256, size);
+                    add(&mut index, format!("{root}/{path}"), sha256, size);
                 }
             }
         }
@@ -359,7 +369,7 @@ impl Shared {
             }
         }
         if self.is("never-closes") {
-            thread::sleep(Duration::from_secs(5));
+            thread::sleep(Duration::from_secs(20));
         }
     }
 

@@ -42,10 +42,14 @@ impl Wire {
 
     /// A head of at most `limit` bytes; `None` at the end of the connection.
     pub fn head(&mut self, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut seen = 0;
         loop {
-            if let Some(at) = find(&self.arrived, b"\r\n\r\n") {
-                return Ok(Some(self.arrived.drain(..at + 4).collect()));
+            // What was looked through is not looked through again, but for an end that was cut in two.
+            let from = seen.min(self.arrived.len().saturating_sub(3));
+            if let Some(at) = find(&self.arrived[from..], b"\r\n\r\n") {
+                return Ok(Some(self.arrived.drain(..from + at + 4).collect()));
             }
+            seen = self.arrived.len().saturating_sub(3);
             if self.arrived.len() > limit {
                 return Err(io::Error::other("a head too long"));
             }
