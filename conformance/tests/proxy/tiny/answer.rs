@@ -177,7 +177,7 @@ impl Shared {
             }
             let sent = out.body(&bytes);
             if sent.is_err() && self.is("keeps-parts") {
-                let taken = fetch.progress.lock().unwrap().part(0, at);
+                let taken = fetch.progress.lock().unwrap().part(0, at - bytes.len());
                 self.keep_part(&request.url, taken);
             }
             sent?;
