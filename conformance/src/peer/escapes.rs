@@ -19,10 +19,6 @@ fn is_the_file(target: &Target, path: &str) -> Outcome {
     whole(&target.get(path, &[])?, &target.content)
 }
 
-fn escaped(target: &Target, escape: impl Fn(u8) -> String) -> String {
-    format!("/~/{}", target.hash.iter().map(|byte| escape(*byte)).collect::<String>())
-}
-
 fn form(target: &Target) -> Outcome {
     is_the_file(target, &target.path())
 }
@@ -36,17 +32,17 @@ fn plus(target: &Target) -> Outcome {
 }
 
 fn all_upper(target: &Target) -> Outcome {
-    is_the_file(target, &escaped(target, |byte| format!("%{byte:02X}")))
+    is_the_file(target, &target.escaped(|byte| format!("%{byte:02X}")))
 }
 
 fn all_lower(target: &Target) -> Outcome {
-    is_the_file(target, &escaped(target, |byte| format!("%{byte:02x}")))
+    is_the_file(target, &target.escaped(|byte| format!("%{byte:02x}")))
 }
 
 /// Every byte that may stand in a path stands for itself (RFC 3986, section 3.3).
 fn few(target: &Target) -> Outcome {
     let may = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*,;=:@/".contains(&byte);
-    let path = escaped(target, |byte| match may(byte) {
+    let path = target.escaped(|byte| match may(byte) {
         true => char::from(byte).to_string(),
         false => format!("%{byte:02X}"),
     });

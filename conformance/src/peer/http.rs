@@ -121,9 +121,9 @@ fn in_pieces(target: &Target) -> Outcome {
     let mut client = target.client()?;
     let request =
         format!("GET {} HTTP/1.1\r\nHost: {}\r\nRange: bytes=0-0\r\n\r\n", target.path(), target.peer);
-    for piece in request.as_bytes().chunks(11) {
+    for piece in request.as_bytes().chunks(16) {
         client.send(piece).map_err(|error| Unmet::failed("the request is read", error.to_string()))?;
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
     read_byte(target, &mut client, 0)
 }

@@ -71,7 +71,12 @@ impl Target {
     pub fn new(peer: SocketAddr, hash: &[u8], patience: Duration) -> Result<Self, Unusable> {
         let unusable = |error: &dyn fmt::Display| Unusable(format!("{peer} gives no such file: {error}"));
         let target = Self { peer, patience, hash: hash.to_vec(), content: Vec::new() };
-        let answer = target.get(&target.path(), &[]);
+        // Whoever reads only one of the two is told so by a check.
+        let spellings = [target.path(), target.escaped(|byte| format!("%{byte:02X}"))];
+        let mut answers = spellings.iter().map(|path| target.get(path, &[]));
+        let is_there =
+            |answer: &Result<Answer, Unmet>| answer.as_ref().is_ok_and(|answer| answer.status == 200);
+        let answer = answers.find(is_there).unwrap_or_else(|| target.get(&target.path(), &[]));
         let answer = answer.map_err(|unmet| match unmet {
             Unmet::Failed(failure) => unusable(&failure.came),
             Unmet::Skipped(reason) => unusable(&reason),
@@ -92,6 +97,11 @@ impl Target {
     /// Where the file is, escaped as the protocol does it.
     fn path(&self) -> String {
         path(&self.hash)
+    }
+
+    /// Where it is, escaped otherwise.
+    fn escaped(&self, escape: impl Fn(u8) -> String) -> String {
+        format!("/~/{}", self.hash.iter().map(|byte| escape(*byte)).collect::<String>())
     }
 
     fn client(&self) -> Result<Client, Unmet> {

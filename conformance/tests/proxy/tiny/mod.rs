@@ -87,7 +87,8 @@ pub fn start(fault: &'static str, drip: Duration) -> SocketAddr {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.serve(stream));
+            let before = shared.connections.fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || shared.serve(stream, before));
         }
     });
     address
@@ -98,8 +99,7 @@ impl Shared {
         self.fault == fault
     }
 
-    fn serve(self: Arc<Self>, stream: TcpStream) {
-        let before = self.connections.fetch_add(1, Ordering::SeqCst);
+    fn serve(self: Arc<Self>, stream: TcpStream, before: usize) {
         if !self.is("few-connections") || before < 6 {
             stream.set_nodelay(true).unwrap();
             let (sender, receiver) = channel();
