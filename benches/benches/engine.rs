@@ -1,5 +1,5 @@
 //! Answering queries, without sockets: a window from 64 clients at a time. What each costs in
-//! instructions says `benches/instructions`.
+//! instructions says `benches/engine-instructions`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use khashmir_benches::scene::{Asked, Scene, WINDOW};

@@ -131,7 +131,7 @@ fn check(network: &Network, probe: &Probe, expected: Expected, reply: Option<&[u
         }
         Modern(Silence) => assert_eq!(reply, None, "{}", context()),
         Modern(Error(code)) => {
-            let mut error = Tree::read(reply.unwrap_or_else(|| panic!("{}", context())));
+            let mut error = Tree::read(reply.unwrap_or_else(|| panic!("{}", context()))).unwrap();
             let error =
                 error.get_mut("e").and_then(Tree::list_mut).unwrap_or_else(|| panic!("{}", context()));
             assert_eq!(error[0], Tree::Integer(code), "{}", context());
@@ -157,7 +157,7 @@ fn values(reply: &[u8]) -> BTreeSet<Vec<u8>> {
 /// and `nodes6`. And the prober, a contact of ours since it answered our ping, had answered none
 /// when this was recorded.
 fn comparable(network: &Network, datagram: &[u8]) -> Tree {
-    let mut message = Tree::read(datagram);
+    let mut message = Tree::read(datagram).unwrap();
     if let Some(response) = message.get_mut("r") {
         let id = response.take("id").unwrap();
         assert_eq!(id.bytes().unwrap().len(), Id::LEN);

@@ -1,6 +1,6 @@
 //! How long the engine alone takes to answer: `engine [METHOD [QUERIES]]`.
 //!
-//! `benches/instructions` runs it under callgrind.
+//! `benches/engine-instructions` runs it under callgrind.
 
 use khashmir_benches::scene::{Asked, Scene, WINDOW};
 use std::hint::black_box;

@@ -92,14 +92,14 @@ impl Network {
         let token = in_response(&found, "token").unwrap();
         let token = token.bytes().unwrap();
         let stored = self.query(from, Call::StoreValue { key, value, token });
-        assert!(Tree::read(&stored).get_mut("r").is_some(), "{}", stored.escape_ascii());
+        assert!(Tree::read(&stored).unwrap().get_mut("r").is_some(), "{}", stored.escape_ascii());
         self.held.entry(key).or_default().insert(value.to_vec());
     }
 }
 
 /// What a response says under `key`.
 pub fn in_response(datagram: &[u8], key: &str) -> Option<Tree> {
-    Tree::read(datagram).get_mut("r")?.take(key)
+    Tree::read(datagram).unwrap().get_mut("r")?.take(key)
 }
 
 /// The list that the recorded answer to a probe has under `key`.

@@ -55,8 +55,8 @@ fn shown(decoder: &mut Decoder<'_>) -> Result<Value, DecodeError> {
         }
         Kind::Dictionary => {
             let mut pairs = Vec::new();
-            decoder.begin_dictionary()?;
-            while let Some(key) = decoder.next_key()? {
+            let mut keys = decoder.begin_dictionary()?;
+            while let Some(key) = decoder.next_key(&mut keys)? {
                 let key = hex::encode(key);
                 pairs.push(json!([key, shown(decoder)?]));
             }

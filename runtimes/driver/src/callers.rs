@@ -118,10 +118,15 @@ impl Callers {
     /// Hands out what has happened to the node.
     pub fn hand_out_events(&mut self, node: &mut Node) {
         while let Some(event) = node.poll_event() {
-            if let Some(event) = self.waiters.hand_out(event) {
-                // Who is slow loses the oldest; who is gone is forgotten.
-                self.subscribers.retain(|subscriber| subscriber.force_send(event.clone()).is_ok());
-            }
+            self.hand_out(event);
+        }
+    }
+
+    /// Hands out one thing that has happened.
+    pub fn hand_out(&mut self, event: Event) {
+        if let Some(event) = self.waiters.hand_out(event) {
+            // Who is slow loses the oldest; who is gone is forgotten.
+            self.subscribers.retain(|subscriber| subscriber.force_send(event.clone()).is_ok());
         }
     }
 

@@ -6,10 +6,20 @@ use khashmir_driver::{Handle, Next, Sockets};
 use mio::event::Event;
 use mio::{Registry, Token};
 use std::io;
-use std::net::UdpSocket;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
+
+/// Your loop, as a node needs to know it.
+#[derive(Clone, Debug)]
+pub struct Loop<'a> {
+    /// Where the sockets are registered.
+    pub registry: &'a Registry,
+    /// What events of the sockets will have, for IPv4 and for IPv6.
+    pub tokens: [Token; 2],
+    /// Interrupts the loop when a handle asks something. Nodes may share it.
+    pub waker: Arc<mio::Waker>,
+}
 
 /// A node that your loop drives: the [front page](crate) shows how. Dropping it stops the node.
 #[derive(Debug)]
@@ -21,24 +31,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A new node, which knows nobody, on `sockets`, and the first handle to it. Their families are
-    /// those of its configuration, whatever that says.
-    ///
-    /// Events of the sockets will have these tokens, for IPv4 and for IPv6. `waker` interrupts the
-    /// loop when a handle asks something; nodes may share it.
-    ///
-    /// Fails if the configuration cannot work ([`ConfigError`](khashmir::config::ConfigError) inside),
-    /// or the system has no randomness or cannot watch the sockets.
-    pub fn start(
-        sockets: Sockets,
-        config: Config,
-        registry: &Registry,
-        tokens: [Token; 2],
-        waker: Arc<mio::Waker>,
-    ) -> io::Result<(Handle, Driver)> {
-        let watch = |socket| watch(socket, registry, tokens);
-        let (handle, inner) = khashmir_driver::Driver::start(sockets, config, watch)?;
-        Ok((handle, Driver::new(inner, registry.try_clone()?, waker)))
+    /// A new node, which knows nobody, on `sockets`, and the first handle to it. Fails as
+    /// [`Dht::start`](crate::Dht::start).
+    pub fn start(sockets: Sockets, config: Config, within: Loop<'_>) -> io::Result<(Handle, Driver)> {
+        let watch = |socket| Socket::watch(socket, &within);
+        let started = khashmir_driver::Driver::start(sockets, config, watch)?;
+        Driver::new(started, within)
     }
 
     /// The node that made `snapshot`, after it was down for `downtime`; otherwise as
@@ -46,18 +44,21 @@ impl Driver {
     pub fn restore(
         sockets: Sockets,
         config: Config,
-        (snapshot, downtime): (&[u8], Duration),
-        registry: &Registry,
-        tokens: [Token; 2],
-        waker: Arc<mio::Waker>,
+        snapshot: &[u8],
+        downtime: Duration,
+        within: Loop<'_>,
     ) -> io::Result<(Handle, Driver)> {
-        let watch = |socket| watch(socket, registry, tokens);
-        let (handle, inner) = khashmir_driver::Driver::restore(sockets, config, snapshot, downtime, watch)?;
-        Ok((handle, Driver::new(inner, registry.try_clone()?, waker)))
+        let watch = |socket| Socket::watch(socket, &within);
+        let started = khashmir_driver::Driver::restore(sockets, config, snapshot, downtime, watch)?;
+        Driver::new(started, within)
     }
 
-    fn new(inner: khashmir_driver::Driver<Socket>, registry: Registry, waker: Arc<mio::Waker>) -> Driver {
-        Driver { inner, registry, waker: Arc::new(Interrupt(waker)).into(), next: Next::Turn }
+    fn new(
+        (handle, inner): (Handle, khashmir_driver::Driver<Socket>),
+        Loop { registry, waker, .. }: Loop<'_>,
+    ) -> io::Result<(Handle, Driver)> {
+        let (registry, waker) = (registry.try_clone()?, Arc::new(Interrupt(waker)).into());
+        Ok((handle, Driver { inner, registry, waker, next: Next::Turn }))
     }
 
     /// An event came. Those of others are ignored.
@@ -100,20 +101,11 @@ impl Drop for Driver {
     }
 }
 
-fn watch(socket: UdpSocket, registry: &Registry, [ipv4, ipv6]: [Token; 2]) -> io::Result<Socket> {
-    let token = if socket.local_addr()?.is_ipv4() { ipv4 } else { ipv6 };
-    Socket::watch(socket, registry, token)
-}
-
 /// Ends the wait of a loop.
 struct Interrupt(Arc<mio::Waker>);
 
 impl Wake for Interrupt {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
         // Fails only where the loop is gone.
         let _unheard = self.0.wake();
     }

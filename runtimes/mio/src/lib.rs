@@ -29,7 +29,7 @@
 //! wait no longer than it says. What a handle asks comes through a waker of yours.
 //!
 //! ```no_run
-//! use khashmir_mio::{Driver, Sockets};
+//! use khashmir_mio::{Driver, Loop, Sockets};
 //! use khashmir::Config;
 //! use mio::{Events, Poll, Token, Waker};
 //! use std::sync::Arc;
@@ -39,8 +39,8 @@
 //! let mut events = Events::with_capacity(64);
 //! let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
 //! let sockets = Sockets::bind(&[([0, 0, 0, 0], 9978).into()])?;
-//! let tokens = [Token(1), Token(2)];
-//! let (dht, mut driver) = Driver::start(sockets, Config::default(), poll.registry(), tokens, waker)?;
+//! let within = Loop { registry: poll.registry(), tokens: [Token(1), Token(2)], waker };
+//! let (dht, mut driver) = Driver::start(sockets, Config::default(), within)?;
 //! # drop(dht);
 //! while driver.turn()? {
 //!     poll.poll(&mut events, driver.timeout())?;
@@ -56,11 +56,11 @@
 mod driver;
 mod socket;
 
-pub use driver::Driver;
+pub use driver::{Driver, Loop};
 pub use khashmir_driver::{Error, Handle, Sockets, Values};
 
 use khashmir::Config;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -82,20 +82,19 @@ impl Dht {
     /// or the system has no randomness, no thread, or cannot watch the sockets. Should it refuse that
     /// later, the node stops.
     pub fn start(sockets: Sockets, config: Config) -> io::Result<Dht> {
-        Dht::run(|registry, waker| Driver::start(sockets, config, registry, SOCKETS, waker))
+        Dht::run(|within| Driver::start(sockets, config, within))
     }
 
     /// Starts the node that made `snapshot`, after it was down for `downtime`; otherwise as
     /// [`start`](Self::start).
     pub fn restore(sockets: Sockets, config: Config, snapshot: &[u8], downtime: Duration) -> io::Result<Dht> {
-        let saved = (snapshot, downtime);
-        Dht::run(|registry, waker| Driver::restore(sockets, config, saved, registry, SOCKETS, waker))
+        Dht::run(|within| Driver::restore(sockets, config, snapshot, downtime, within))
     }
 
-    fn run(start: impl FnOnce(&Registry, Arc<Waker>) -> io::Result<(Handle, Driver)>) -> io::Result<Dht> {
+    fn run(start: impl FnOnce(Loop<'_>) -> io::Result<(Handle, Driver)>) -> io::Result<Dht> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let (handle, driver) = start(poll.registry(), waker)?;
+        let (handle, driver) = start(Loop { registry: poll.registry(), tokens: SOCKETS, waker })?;
         thread::Builder::new().name("khashmir".to_owned()).spawn(move || run(poll, driver))?;
         Ok(Dht(handle))
     }

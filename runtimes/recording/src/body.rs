@@ -63,8 +63,8 @@ impl Start {
     pub(crate) fn read(body: &[u8]) -> Result<Start, DecodeError> {
         let mut decoder = decoder(body);
         let (mut config, mut downtime, mut now, mut seed, mut snapshot) = (None, None, None, None, None);
-        decoder.begin_dictionary()?;
-        while let Some(name) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        while let Some(name) = decoder.next_key(&mut keys)? {
             match name {
                 b"config" => config = Some(read(&mut decoder)?),
                 b"downtime" => downtime = Some(read(&mut decoder)?),

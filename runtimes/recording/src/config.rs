@@ -25,8 +25,8 @@ macro_rules! dictionary {
             }
 
             fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), DecodeError> {
-                decoder.begin_dictionary()?;
-                while let Some(name) = decoder.next_key()? {
+                let mut keys = decoder.begin_dictionary()?;
+                while let Some(name) = decoder.next_key(&mut keys)? {
                     $(if name == stringify!($field).as_bytes() {
                         self.$field.read(decoder)?;
                         continue;

@@ -21,7 +21,7 @@ const POOL: usize = 1024;
 /// Longest reply.
 const MAX_REPLY: usize = 2048;
 /// When nothing has come for so long, what is under way is lost.
-const LOST_AFTER: Duration = Duration::from_millis(200);
+const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// What is expected to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@
 //! `QUERIES=` and `ROUNDS=` change how much is measured. Servers are processes of their own, on one
 //! processor; the generator is on another. All traffic is on loopback. The echo gets the same
 //! `find_node` queries as a node and sends each back as it came, so that its replies are of their
-//! length. Every round measures all of them in turn; what is printed are medians.
+//! length. Every round measures all of them in turn; what is printed are medians, ratios to the echo
+//! that was measured just before, and the allocations of all rounds together.
 
 mod child;
 mod clients;
@@ -88,7 +89,7 @@ impl Sample {
 }
 
 fn compare(runtimes: &[Runtime]) -> Result<(), Box<dyn Error>> {
-    let (queries, rounds) = (variable("QUERIES", 200_000)?, variable("ROUNDS", 5)?);
+    let (queries, rounds) = (variable("QUERIES", 100_000)?, variable("ROUNDS", 5)?);
     pin(1)?;
     println!("{rounds} rounds of {queries} queries each, {WINDOW} under way");
     for runtime in runtimes {
