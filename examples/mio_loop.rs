@@ -11,7 +11,7 @@
 //! are futures. Only a turn of the driver makes them ready, so they are looked at after each.
 
 use khashmir::Config;
-use khashmir_mio::{Driver, Handle, Sockets};
+use khashmir_mio::{Driver, Handle, Loop, Sockets};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::collections::HashMap;
@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let config = Config { local_networks: vec!["127.0.0.0/8".parse()?], ..Config::default() };
     let sockets = Sockets::bind(&[([127, 0, 0, 1], 0).into()])?;
-    let (dht, mut driver) = Driver::start(sockets, config, poll.registry(), UDP, waker)?;
+    let ours = Loop { registry: poll.registry(), tokens: UDP, waker };
+    let (dht, mut driver) = Driver::start(sockets, config, ours)?;
 
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
