@@ -51,8 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let config = Config { local_networks: vec!["127.0.0.0/8".parse()?], ..Config::default() };
     let sockets = Sockets::bind(&[([127, 0, 0, 1], 0).into()])?;
-    let (dht, mut driver) =
-        Driver::start(sockets, config, Loop { registry: poll.registry(), tokens: UDP, waker })?;
+    let ours = Loop { registry: poll.registry(), tokens: UDP, waker };
+    let (dht, mut driver) = Driver::start(sockets, config, ours)?;
 
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blocking;
+mod c;
 mod dht;
 mod mio_loop;
 mod replay;
