@@ -277,7 +277,7 @@ impl Shared {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let chunked = head.field("transfer-encoding").is_some();
-        let chunked = chunked && !(self.is("length-over-chunks") && !lengths.is_empty());
+        let chunked = chunked && (lengths.is_empty() || !self.is("length-over-chunks"));
         let len = match (lengths.first(), chunked, status) {
             (_, _, 304) => Some(0),
             (_, true, _) | (None, ..) => None,
