@@ -14,6 +14,10 @@ pub mod memory;
 pub mod on_sockets;
 mod world;
 
+#[doc(hidden)] // For macros.
+pub use khashmir::Config;
+#[doc(hidden)]
+pub use khashmir_driver as driver;
 pub use on_sockets::{OnSockets, Runtime};
 pub use world::{World, config, story};
 
@@ -27,6 +31,31 @@ macro_rules! driver_suite {
             a_taken_port_is_named,
             nothing_lingers_after_the_last_handle,
         });
+    };
+}
+
+/// How a [`Runtime`] starts nodes, out of the `Dht` of the driver.
+#[macro_export]
+macro_rules! starts {
+    ($dht:ty) => {
+        fn start(
+            &self,
+            sockets: $crate::driver::Sockets,
+            config: $crate::Config,
+        ) -> std::io::Result<$crate::driver::Handle> {
+            <$dht>::start(sockets, config).map(|dht| std::ops::Deref::deref(&dht).clone())
+        }
+
+        fn restore(
+            &self,
+            sockets: $crate::driver::Sockets,
+            config: $crate::Config,
+            snapshot: &[u8],
+            downtime: std::time::Duration,
+        ) -> std::io::Result<$crate::driver::Handle> {
+            <$dht>::restore(sockets, config, snapshot, downtime)
+                .map(|dht| std::ops::Deref::deref(&dht).clone())
+        }
     };
 }
 

@@ -1,9 +1,6 @@
 //! smol, as the suite of all drivers uses it.
 
-use khashmir::Config;
 use khashmir_driver_testing::Runtime;
-use khashmir_smol::{Dht, Handle, Sockets};
-use std::io;
 use std::time::Duration;
 
 pub struct Smol;
@@ -24,17 +21,5 @@ impl Runtime for Smol {
         smol::Timer::after(time).await;
     }
 
-    fn start(&self, sockets: Sockets, config: Config) -> io::Result<Handle> {
-        Dht::start(sockets, config).map(|dht| Handle::clone(&dht))
-    }
-
-    fn restore(
-        &self,
-        sockets: Sockets,
-        config: Config,
-        snapshot: &[u8],
-        downtime: Duration,
-    ) -> io::Result<Handle> {
-        Dht::restore(sockets, config, snapshot, downtime).map(|dht| Handle::clone(&dht))
-    }
+    khashmir_driver_testing::starts!(khashmir_smol::Dht);
 }

@@ -1,9 +1,6 @@
 //! tokio, as the suite of all drivers uses it.
 
-use khashmir::Config;
 use khashmir_driver_testing::Runtime;
-use khashmir_tokio::{Dht, Handle, Sockets};
-use std::io;
 use std::time::Duration;
 use tokio::runtime::{self, Builder};
 
@@ -25,17 +22,5 @@ impl Runtime for Tokio {
         tokio::time::sleep(time).await;
     }
 
-    fn start(&self, sockets: Sockets, config: Config) -> io::Result<Handle> {
-        Dht::start(sockets, config).map(|dht| Handle::clone(&dht))
-    }
-
-    fn restore(
-        &self,
-        sockets: Sockets,
-        config: Config,
-        snapshot: &[u8],
-        downtime: Duration,
-    ) -> io::Result<Handle> {
-        Dht::restore(sockets, config, snapshot, downtime).map(|dht| Handle::clone(&dht))
-    }
+    khashmir_driver_testing::starts!(khashmir_tokio::Dht);
 }
