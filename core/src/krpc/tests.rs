@@ -296,7 +296,8 @@ fn known_entries_keep_the_order_of_keys() {
         (alloc::format!("2:id{id}"), alloc::format!("1:u0:{t}1:y1:q")),
         (alloc::format!("2:id{id}"), alloc::format!("{t}1:z0:1:y1:q")),
     ] {
-        let fault = Message::decode(&query(&arguments, &rest)).map_err(|error| error.fault);
+        let datagram = query(&arguments, &rest);
+        let fault = Message::decode(&datagram).map_err(|error| error.fault);
         assert_eq!(fault, Err(crate::bencode::Fault::KeyOrder), "{arguments} {rest}");
     }
 }
