@@ -130,11 +130,11 @@ fn read(text: &str) -> Vec<Cost> {
             cost.instructions = sum.trim().parse().expect("a number");
         } else if let Some(called) = line.strip_prefix("cfn=") {
             allocates = matches!(called, "malloc" | "calloc" | "realloc" | "posix_memalign");
-        } else if let Some(calls) = line.strip_prefix("calls=") {
-            if std::mem::take(&mut allocates) {
-                let number = calls.split(' ').next().unwrap_or_default();
-                cost.allocations += number.parse::<u64>().expect("a number");
-            }
+        } else if let Some(calls) = line.strip_prefix("calls=")
+            && std::mem::take(&mut allocates)
+        {
+            let number = calls.split(' ').next().unwrap_or_default();
+            cost.allocations += number.parse::<u64>().expect("a number");
         }
     }
     costs.into_iter().skip(1).step_by(2).collect()
@@ -194,7 +194,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
