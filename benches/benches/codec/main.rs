@@ -58,21 +58,26 @@ impl Visitor for Encode<'_, '_> {
 
 fn codec(criterion: &mut Criterion) {
     let shapes = messages::shapes().into_iter().map(|shape| vec![shape]);
-    for samples in shapes.chain([messages::session()]) {
-        let name = if samples.len() == 1 { &samples[0].name } else { "all of the session" };
-        visit_all(&mut Decode { group: group(criterion, "decode", name, samples.len()), samples: &samples });
-        visit_all(&mut Encode { group: group(criterion, "encode", name, samples.len()), samples: &samples });
+    // Without the two errors in it, which librqbit-bencode can't read.
+    let is_error = |sample: &Sample| sample.datagram.starts_with(b"d1:e");
+    let session = messages::session().into_iter().filter(|sample| !is_error(sample)).collect();
+    for samples in shapes.chain([session]) {
+        let name = if samples.len() == 1 { &samples[0].name } else { "session" };
+        let group = time(criterion, "decode", name, samples.len());
+        visit_all(&mut Decode { group, samples: &samples });
+        let group = time(criterion, "encode", name, samples.len());
+        visit_all(&mut Encode { group, samples: &samples });
     }
 }
 
-fn group<'c>(
+fn time<'c>(
     criterion: &'c mut Criterion,
     direction: &str,
     name: &str,
-    datagrams: usize,
+    messages: usize,
 ) -> BenchmarkGroup<'c, WallTime> {
     let mut group = criterion.benchmark_group(format!("{direction} {name}"));
-    group.throughput(Throughput::Elements(datagrams as u64));
+    group.throughput(Throughput::Elements(messages as u64));
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     group
 }
