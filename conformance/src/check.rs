@@ -16,6 +16,8 @@ pub struct Check<T> {
     pub level: Level,
     /// The section of `PROTOCOL.md` that it is about.
     pub section: u8,
+    /// What it rests on instead, where that is no section of `PROTOCOL.md`.
+    pub elsewhere: Option<&'static str>,
     /// A sentence, row or phrase that stands there.
     pub sentence: &'static str,
     /// What the implementation of 2008 does.
@@ -35,7 +37,7 @@ impl<T> Check<T> {
         run: fn(&T) -> Outcome,
     ) -> Check<T> {
         let (level, in_2008, alone) = (Level::Required, In2008::Unknown, false);
-        Check { name, level, section, sentence, in_2008, alone, run }
+        Check { name, level, section, elsewhere: None, sentence, in_2008, alone, run }
     }
 
     /// One that a good implementation passes.
@@ -63,15 +65,30 @@ impl<T> Check<T> {
         Check { in_2008, ..self }
     }
 
+    /// Resting on another page than `PROTOCOL.md`, like `RFC 9112, section 6.3`.
+    pub const fn resting_on(self, place: &'static str) -> Check<T> {
+        Check { section: 0, elsewhere: Some(place), ..self }
+    }
+
     /// With nothing else beside it.
     pub const fn alone(self) -> Check<T> {
         Check { alone: true, ..self }
+    }
+
+    /// Where the sentence stands.
+    pub fn place(&self) -> String {
+        place(self.section, self.elsewhere)
     }
 
     /// The part of its name before the slash.
     pub fn group(&self) -> &'static str {
         self.name.split_once('/').map_or(self.name, |(group, _)| group)
     }
+}
+
+/// Where a sentence stands, for people.
+pub(crate) fn place(section: u8, elsewhere: Option<&str>) -> String {
+    elsewhere.map_or_else(|| format!("section {section}"), str::to_owned)
 }
 
 /// How much a check matters.

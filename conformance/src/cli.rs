@@ -2,6 +2,8 @@
 
 use crate::check::{Check, Level, Runner, Selection};
 use crate::node;
+use crate::peer;
+use crate::proxy;
 use crate::report::{self, Format, Report};
 use clap::{Args, Parser, Subcommand};
 use std::fmt;
@@ -25,6 +27,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Node(node::Args),
+    Proxy(proxy::Args),
+    Peer(peer::Args),
 }
 
 const EXIT_STATUS: &str = "\
@@ -100,6 +104,8 @@ const UNUSABLE: u8 = 2;
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Node(args) => node::main(&args),
+        Command::Proxy(args) => proxy::main(&args),
+        Command::Peer(args) => peer::main(&args),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "khashmir-conformance: {error}");

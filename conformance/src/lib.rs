@@ -1,9 +1,8 @@
 //! Shows whether an implementation keeps to the protocol, whatever wrote it.
 //!
-//! `khashmir-conformance node ADDR` plays peers over UDP against a running node. Each [`Check`]
-//! cites the sentence of `PROTOCOL.md` that it holds the node to. [`Runner`] runs the checks that
-//! were chosen; [`Report`] says what came of it, as text, JSON or JUnit XML. [`node`] is the list of
-//! checks for nodes and what they need to play their part.
+//! `khashmir-conformance node ADDR` plays peers over UDP against a running node, `proxy URL` plays a
+//! mirror and a client around any apt proxy, and `peer URL HASH` asks a peer for its file. Each [`Check`] cites the sentence that it rests on. [`Runner`] runs
+//! the checks that were chosen; [`Report`] says what came of it, as text, JSON or JUnit XML.
 //!
 //! [`session`] and [`probes`] are what a 2008 node sent: every datagram of the one reads, and writes
 //! back to the same bytes; to every one of the other our node answers as the 2008 node did, or
@@ -14,7 +13,10 @@
 
 pub mod check;
 pub mod cli;
+pub mod http;
 pub mod node;
+pub mod peer;
+pub mod proxy;
 mod recordings;
 pub mod report;
 mod tree;

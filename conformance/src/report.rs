@@ -56,6 +56,9 @@ pub struct CheckReport {
     pub level: Level,
     /// The section of `PROTOCOL.md`.
     pub section: u8,
+    /// What it rests on instead, where that is no section of `PROTOCOL.md`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<&'static str>,
     /// What stands there.
     pub sentence: &'static str,
     /// What it came to.
@@ -165,14 +168,30 @@ impl Report {
 
 impl CheckReport {
     pub(crate) fn new<T>(check: &Check<T>, took: Duration) -> CheckReport {
-        let Check { name, level, section, sentence, in_2008, .. } = *check;
+        let Check { name, level, section, elsewhere, sentence, in_2008, .. } = *check;
         let in_2008 = match in_2008 {
             In2008::Same(_) => "same",
             In2008::Differs { instead, .. } => instead,
             In2008::Unknown => "unknown",
         };
         let (status, seconds) = (Status::Passed, took.as_secs_f64());
-        CheckReport { name, level, section, sentence, status, seconds, reason: None, failure: None, in_2008 }
+        CheckReport {
+            name,
+            level,
+            section,
+            elsewhere,
+            sentence,
+            status,
+            seconds,
+            reason: None,
+            failure: None,
+            in_2008,
+        }
+    }
+
+    /// Where the sentence stands.
+    pub fn place(&self) -> String {
+        crate::check::place(self.section, self.elsewhere)
     }
 
     /// The part of its name before the slash.

@@ -77,7 +77,8 @@
 //! fetched from those who claim to have it. [`krpc`] and [`bencode`] are the wire format, for those who
 //! want that alone.
 //!
-//! The same seed, configuration and inputs give the same outputs on every platform.
+//! The same seed, configuration and inputs give the same outputs on every platform. A command is data
+//! where it has to be kept or sent: [`Command`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -105,5 +106,5 @@ mod transaction;
 
 pub use config::Config;
 pub use id::{Contact, Id};
-pub use node::{Event, Node, OpId};
+pub use node::{Command, Event, Node, OpId};
 pub use time::Instant;

@@ -30,6 +30,17 @@ impl NetworkPrefix {
         NetworkPrefix::truncate(ip, 32, 128)
     }
 
+    /// Its first address.
+    pub fn network(&self) -> IpAddr {
+        self.network
+    }
+
+    /// How many leading bits its addresses share.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u8 {
+        self.len
+    }
+
     /// Lengths are 1 to 32 and 1 to 128.
     fn truncate(ip: &IpAddr, ipv4_len: u8, ipv6_len: u8) -> NetworkPrefix {
         match ip {

@@ -126,7 +126,7 @@ impl Store {
             return true;
         }
         // Expired values that are still held count for nothing here: a store drops them first.
-        let gives_way = match held.live(now).count() < self.values_per_key {
+        let gives_way = match held.live_len(now) < self.values_per_key {
             true => None,
             false => match held.gives_way_to(&prefix) {
                 Some(entry) => Some(entry),
@@ -138,9 +138,10 @@ impl Store {
         quota && self.has_room(now, prefix, cost(USUAL_LEN.min(self.value_len)), freed).is_ok()
     }
 
-    /// How many values `key` has. Allocates nothing; linear in the values of the key.
+    /// How many values `key` has. Allocates nothing; linear in the values of the key if one of them
+    /// may have expired.
     pub fn count(&self, now: Instant, key: &Id) -> usize {
-        self.keys.get(key).map_or(0, |held| held.live(now).count())
+        self.keys.get(key).map_or(0, |held| held.live_len(now))
     }
 
     /// The values of `key` in order of arrival. Allocates nothing.

@@ -23,6 +23,13 @@ pub struct Manners {
     pub rate: u32,
 }
 
+impl Default for Manners {
+    /// What the command line has.
+    fn default() -> Manners {
+        Manners { patience: Duration::from_secs(3), quiet: Duration::from_millis(300), rate: 1000 }
+    }
+}
+
 /// A running node, and what is known of it.
 #[derive(Debug)]
 pub struct Target {

@@ -37,8 +37,8 @@ fn failed(check: &CheckReport, failure: &FailureReport) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let dumps = failure.evidence.iter().map(|e| format!("{}:\n{}", e.label, hexdump(&e.hex, "  ")));
     let text = format!(
-        "section {}: {}\nexpected: {}\ncame: {}\n{}",
-        check.section,
+        "{}: {}\nexpected: {}\ncame: {}\n{}",
+        check.place(),
         check.sentence,
         failure.expected,
         failure.came,

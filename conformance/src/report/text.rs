@@ -35,7 +35,7 @@ pub(super) fn line(check: &CheckReport) -> String {
 fn explain(check: &CheckReport, is_2008: bool, out: &mut String) {
     let Some(failure) = &check.failure else { return };
     let _ = writeln!(out, "{} {DIM}[{}]{DIM:#}", line(check), check.level);
-    let _ = writeln!(out, "  section {}: {}", check.section, check.sentence);
+    let _ = writeln!(out, "  {}: {}", check.place(), check.sentence);
     let _ = writeln!(out, "  {BOLD}expected{BOLD:#}  {}", failure.expected);
     let _ = writeln!(out, "  {BOLD}came{BOLD:#}      {}", failure.came);
     if is_2008 {

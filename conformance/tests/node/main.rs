@@ -5,6 +5,8 @@
 
 mod bite;
 mod citations;
+mod command;
+mod dialect_2008;
 mod drivers;
 mod mutated;
 mod trial;

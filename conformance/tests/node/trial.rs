@@ -25,7 +25,7 @@ pub fn try_checks<T>(
     let bootstrap = Bootstrap::bind(([127, 0, 0, 1], 0).into(), wait).unwrap();
     let (addr, _node) = start(bootstrap.addr);
     // Patient: this machine has other things to do.
-    let manners = Manners { patience: Duration::from_secs(6), quiet: Duration::from_millis(300), rate: 1500 };
+    let manners = Manners { patience: Duration::from_secs(6), ..Manners::default() };
     let mut target = Target::find(addr, manners, wait).unwrap();
     target.bootstrap = Some(bootstrap);
     let only = only.iter().map(|name| (*name).to_owned()).collect();

@@ -1,12 +1,8 @@
 //! The decoder.
 
+use super::token::{self, Parsed};
+use arrayvec::ArrayVec;
 use core::fmt;
-use nom::Parser;
-use nom::branch::alt;
-use nom::bytes::complete::{tag, take};
-use nom::character::complete::{digit1, one_of};
-use nom::combinator::{opt, recognize, verify};
-use nom::sequence::{delimited, terminated};
 
 /// How much structure an input may have before it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,43 +82,53 @@ pub enum Kind {
 /// use khashmir::bencode::{Bounds, Decoder};
 ///
 /// let mut decoder = Decoder::new(b"d1:ai7e1:bl4:spamee", Bounds::DATAGRAM);
-/// decoder.begin_dictionary()?;
-/// assert_eq!(decoder.next_key()?, Some(&b"a"[..]));
+/// let mut keys = decoder.begin_dictionary()?;
+/// assert_eq!(decoder.next_key(&mut keys)?, Some(&b"a"[..]));
 /// assert_eq!(decoder.integer()?, 7);
-/// assert_eq!(decoder.next_key()?, Some(&b"b"[..]));
+/// assert_eq!(decoder.next_key(&mut keys)?, Some(&b"b"[..]));
 /// decoder.begin_list()?;
 /// while decoder.next_item()? {
 ///     assert_eq!(decoder.bytes()?, b"spam");
 /// }
-/// assert_eq!(decoder.next_key()?, None);
+/// assert_eq!(decoder.next_key(&mut keys)?, None);
 /// decoder.finish()?;
 /// # Ok::<(), khashmir::bencode::DecodeError>(())
 /// ```
+// Nothing that is not inlined gets a reference to one, and it has no array: so it lives in registers while
+// a message is read. What is rare takes a copy.
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
-    input: &'a [u8],
     rest: &'a [u8],
+    /// Bytes of the whole input.
+    len: usize,
+    /// What is left of them.
     bounds: Bounds,
-    /// The latest key of each open dictionary, `None` for lists and before the first key.
-    open: arrayvec::ArrayVec<Option<&'a [u8]>, { Decoder::MAX_DEPTH }>,
+    /// Lists and dictionaries that have begun and not ended.
+    open: u8,
 }
 
-type Parsed<'a, T> = nom::IResult<&'a [u8], T, ()>;
+/// How far the keys of a dictionary have been read: each must be greater than the one before.
+#[derive(Clone, Debug)]
+pub struct Keys<'a>(Option<&'a [u8]>);
 
 impl<'a> Decoder<'a> {
-    const MAX_DEPTH: usize = 16;
+    const MAX_DEPTH: u8 = 16;
 
     /// A cursor at the start of `input`. Depths over 16 are taken as 16.
+    #[inline(always)]
     pub fn new(input: &'a [u8], bounds: Bounds) -> Decoder<'a> {
-        Decoder { input, rest: input, bounds, open: arrayvec::ArrayVec::new() }
+        let bounds = Bounds { depth: bounds.depth.min(Self::MAX_DEPTH), ..bounds };
+        Decoder { rest: input, len: input.len(), bounds, open: 0 }
     }
 
     /// How many bytes have been read.
+    #[inline(always)]
     pub fn offset(&self) -> usize {
-        self.input.len() - self.rest.len()
+        self.len - self.rest.len()
     }
 
     /// The type of the next value, without reading it.
+    #[inline(always)]
     pub fn kind(&self) -> Result<Kind, DecodeError> {
         match self.rest.first() {
             Some(b'i') => Ok(Kind::Integer),
@@ -134,26 +140,19 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads an integer; one beyond 64 bits becomes the nearest that fits.
+    #[inline(always)]
     pub fn integer(&mut self) -> Result<i64, DecodeError> {
-        self.expect(Kind::Integer)?;
-        let digits = self.token(integer)?;
-        let (negative, digits) = match digits {
-            [b'-', digits @ ..] => (true, digits),
-            digits => (false, digits),
-        };
-        Ok(digits.iter().fold(0, |n: i64, digit| {
-            let digit = i64::from(digit - b'0');
-            n.saturating_mul(10).saturating_add(if negative { -digit } else { digit })
-        }))
+        self.token(Kind::Integer, token::integer)
     }
 
     /// Reads a byte string.
+    #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
-        self.expect(Kind::Bytes)?;
-        self.token(byte_string)
+        self.token(Kind::Bytes, token::byte_string)
     }
 
     /// Reads a byte string of exactly `N` bytes.
+    #[inline(always)]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let start = self.offset();
         let bytes = self.bytes()?;
@@ -161,77 +160,90 @@ impl<'a> Decoder<'a> {
     }
 
     /// Enters a dictionary: [`next_key`](Self::next_key) until it gives `None`.
-    pub fn begin_dictionary(&mut self) -> Result<(), DecodeError> {
-        self.expect(Kind::Dictionary)?;
-        self.begin(b"d")
+    #[inline(always)]
+    pub fn begin_dictionary(&mut self) -> Result<Keys<'a>, DecodeError> {
+        self.begin(Kind::Dictionary, token::dictionary)?;
+        Ok(Keys(None))
     }
 
     /// Enters a list: [`next_item`](Self::next_item) until it gives `false`.
+    #[inline(always)]
     pub fn begin_list(&mut self) -> Result<(), DecodeError> {
-        self.expect(Kind::List)?;
-        self.begin(b"l")
+        self.begin(Kind::List, token::list)
     }
 
-    /// Reads the next key of the dictionary, or its end.
-    pub fn next_key(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
-        if self.end()? {
+    /// Reads the next key of the dictionary whose keys these are, or its end.
+    #[inline(always)]
+    pub fn next_key(&mut self, keys: &mut Keys<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
+        if !self.next_item()? {
             return Ok(None);
         }
         let before = self.offset();
-        let key = self.token(byte_string)?;
-        match self.open.last_mut() {
-            Some(Some(previous)) if *previous >= key => {
-                Err(DecodeError { fault: Fault::KeyOrder, offset: before })
-            }
-            Some(latest) => {
-                *latest = Some(key);
-                Ok(Some(key))
-            }
-            None => Err(DecodeError { fault: Fault::Unexpected, offset: before }),
+        let key = self.token(Kind::Bytes, token::byte_string).map_err(DecodeError::of_key)?;
+        if keys.0.is_some_and(|latest| !ascend(latest, key)) {
+            return Err(DecodeError { fault: Fault::KeyOrder, offset: before });
         }
+        keys.0 = Some(key);
+        Ok(Some(key))
+    }
+
+    /// Reads the next entry, if it is the one that begins with `known`, a key and the length of its value as
+    /// written; `None` if it is any other, which is then still to be read.
+    ///
+    /// What most messages have is recognised so at once, instead of piece by piece.
+    #[inline(always)]
+    pub(crate) fn known_entry<const N: usize>(
+        &mut self,
+        keys: &mut Keys<'a>,
+        key: &'static [u8],
+        known: &'static [u8],
+    ) -> Option<&'a [u8; N]> {
+        let (value, rest) = self.rest.strip_prefix(known)?.split_first_chunk()?;
+        if keys.0.is_some_and(|latest| !ascend(latest, key)) {
+            return None;
+        }
+        self.bounds.tokens = self.bounds.tokens.checked_sub(2)?;
+        self.rest = rest;
+        keys.0 = Some(key);
+        Some(value)
     }
 
     /// Whether another item of the list follows; reads the list's end if not.
+    #[inline(always)]
     pub fn next_item(&mut self) -> Result<bool, DecodeError> {
-        Ok(!self.end()?)
-    }
-
-    /// Reads any one value, checks it whole, and returns its bytes.
-    pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
-        let start = self.rest;
-        let depth = self.open.len();
-        // One bit a level: dictionaries have keys to check, lists have not.
-        let mut dictionaries = 0u32;
-        loop {
-            match self.kind()? {
-                Kind::Integer => drop(self.token(integer)?),
-                Kind::Bytes => drop(self.token(byte_string)?),
-                Kind::List => {
-                    self.begin(b"l")?;
-                    dictionaries &= !(1 << self.open.len());
-                }
-                Kind::Dictionary => {
-                    self.begin(b"d")?;
-                    dictionaries |= 1 << self.open.len();
-                }
+        match self.rest {
+            [b'e', rest @ ..] if self.open > 0 => {
+                self.rest = rest;
+                self.open -= 1;
+                Ok(false)
             }
-            loop {
-                if self.open.len() == depth {
-                    return Ok(&start[..start.len() - self.rest.len()]);
-                }
-                let more = if dictionaries & (1 << self.open.len()) != 0 {
-                    self.next_key()?.is_some()
-                } else {
-                    self.next_item()?
-                };
-                if more {
-                    break;
-                }
-            }
+            [] => Err(self.error(Fault::Malformed)),
+            _ => Ok(true),
         }
     }
 
+    /// Reads a byte string; `None` if the value is of another type, which is then skipped.
+    #[inline(always)]
+    pub fn bytes_or_skip(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        self.token_or_skip(Kind::Bytes, token::byte_string)
+    }
+
+    /// Reads an integer; `None` if the value is of another type, which is then skipped.
+    #[inline(always)]
+    pub fn integer_or_skip(&mut self) -> Result<Option<i64>, DecodeError> {
+        self.token_or_skip(Kind::Integer, token::integer)
+    }
+
+    /// Reads any one value, checks it whole, and returns its bytes.
+    #[inline(always)]
+    pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
+        let start = self.rest;
+        *self = self.clone().skipped()?;
+        Ok(&start[..start.len() - self.rest.len()])
+    }
+
     /// Checks that nothing follows.
+    #[inline(always)]
     pub fn finish(&self) -> Result<(), DecodeError> {
         match self.rest {
             [] => Ok(()),
@@ -239,96 +251,160 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn begin(&mut self, open: &'static [u8]) -> Result<(), DecodeError> {
-        if self.open.len() >= usize::from(self.bounds.depth).min(Self::MAX_DEPTH) {
-            return Err(self.error(Fault::TooDeep));
+    /// What has not been read.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// After the next value.
+    #[cold]
+    fn skipped(mut self) -> Result<Decoder<'a>, DecodeError> {
+        // What is open within that value; lists have no keys.
+        let mut open = ArrayVec::<Option<Keys<'a>>, { Decoder::MAX_DEPTH as usize }>::new();
+        loop {
+            match self.kind()? {
+                Kind::Integer => drop(self.integer()?),
+                Kind::Bytes => drop(self.bytes()?),
+                Kind::List => {
+                    self.begin_list()?;
+                    open.push(None);
+                }
+                Kind::Dictionary => open.push(Some(self.begin_dictionary()?)),
+            }
+            loop {
+                let more = match open.last_mut() {
+                    None => return Ok(self),
+                    Some(None) => self.next_item()?,
+                    Some(Some(keys)) => self.next_key(keys)?.is_some(),
+                };
+                if more {
+                    break;
+                }
+                open.pop();
+            }
         }
-        self.token(move |input| tag(open).parse(input))?;
-        self.open.push(None);
+    }
+
+    #[inline(always)]
+    fn begin(
+        &mut self,
+        kind: Kind,
+        parser: impl FnOnce(&'a [u8]) -> Parsed<'a, ()>,
+    ) -> Result<(), DecodeError> {
+        if self.open >= self.bounds.depth {
+            return Err(self.clone().refuse(kind));
+        }
+        self.token(kind, parser)?;
+        self.open += 1;
         Ok(())
     }
 
-    fn end(&mut self) -> Result<bool, DecodeError> {
-        match (self.rest, self.open.is_empty()) {
-            ([b'e', rest @ ..], false) => {
-                self.rest = rest;
-                self.open.pop();
-                Ok(true)
-            }
-            ([], _) => Err(self.error(Fault::Malformed)),
-            _ => Ok(false),
+    #[inline(always)]
+    fn token<T>(
+        &mut self,
+        kind: Kind,
+        parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+    ) -> Result<T, DecodeError> {
+        self.try_token(parser).ok_or_else(|| self.clone().refuse(kind))
+    }
+
+    #[inline(always)]
+    fn token_or_skip<T>(
+        &mut self,
+        kind: Kind,
+        parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+    ) -> Result<Option<T>, DecodeError> {
+        let value = self.try_token(parser);
+        if value.is_none() {
+            *self = self.clone().skipped_unless(kind)?;
+        }
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn try_token<T>(&mut self, parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>) -> Option<T> {
+        let (rest, value) = parser(self.rest).ok()?;
+        self.bounds.tokens = self.bounds.tokens.checked_sub(1)?;
+        self.rest = rest;
+        Some(value)
+    }
+
+    /// After the next value, which is no `kind`; an error if it is a bad one.
+    #[cold]
+    fn skipped_unless(self, kind: Kind) -> Result<Decoder<'a>, DecodeError> {
+        match self.clone().refuse(kind) {
+            DecodeError { fault: Fault::Unexpected, .. } => self.skipped(),
+            error => Err(error),
         }
     }
 
-    fn expect(&self, kind: Kind) -> Result<(), DecodeError> {
-        if self.kind()? == kind { Ok(()) } else { Err(self.error(Fault::Unexpected)) }
+    /// Why there is no `kind` here.
+    #[cold]
+    #[inline(never)]
+    fn refuse(self, kind: Kind) -> DecodeError {
+        let begins = matches!(kind, Kind::List | Kind::Dictionary);
+        match self.kind() {
+            Err(malformed) => malformed,
+            Ok(other) if other != kind => self.error(Fault::Unexpected),
+            Ok(_) if begins && self.open >= self.bounds.depth => self.error(Fault::TooDeep),
+            Ok(_) if self.bounds.tokens == 0 => self.error(Fault::TooManyTokens),
+            Ok(_) => self.error(Fault::Malformed),
+        }
     }
 
-    fn token<T>(&mut self, parser: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Result<T, DecodeError> {
-        let Some(tokens) = self.bounds.tokens.checked_sub(1) else {
-            return Err(self.error(Fault::TooManyTokens));
-        };
-        let (rest, token) = parser(self.rest).map_err(|_| self.error(Fault::Malformed))?;
-        self.bounds.tokens = tokens;
-        self.rest = rest;
-        Ok(token)
-    }
-
+    #[inline(always)]
     fn error(&self, fault: Fault) -> DecodeError {
         DecodeError { fault, offset: self.offset() }
     }
 }
 
-/// The byte strings of a list that [`Decoder::skip`] has read.
-///
-/// It ends at the first item that is no byte string, or at the list's end:
-/// [`is_complete`](Self::is_complete) tells which.
+impl DecodeError {
+    /// Where a key must be, a value of another type is no value at all.
+    #[cold]
+    fn of_key(self) -> DecodeError {
+        match self.fault {
+            Fault::Unexpected => DecodeError { fault: Fault::Malformed, ..self },
+            _ => self,
+        }
+    }
+}
+
+/// Whether one key may follow another. Most differ in the first byte.
+#[inline(always)]
+fn ascend(latest: &[u8], key: &[u8]) -> bool {
+    match (latest, key) {
+        ([a, ..], [b, ..]) if a != b => a < b,
+        _ => latest < key,
+    }
+}
+
+/// The items of a list of byte strings that a [`Decoder`] has read to its end.
 #[derive(Clone, Debug)]
-pub struct ByteStrings<'a>(&'a [u8]);
+pub(crate) struct ByteStrings<'a>(&'a [u8]);
 
 impl<'a> ByteStrings<'a> {
-    /// At the start of `list`; of nothing if that is another value.
-    pub fn new(list: &'a [u8]) -> ByteStrings<'a> {
-        ByteStrings(list.strip_prefix(b"l").unwrap_or_default())
-    }
-
-    /// Whether all that is left is the list's end.
-    pub fn is_complete(&self) -> bool {
-        self.0 == b"e"
+    /// Of what stands between the list's `l` and `e`.
+    pub(crate) fn new(items: &'a [u8]) -> ByteStrings<'a> {
+        ByteStrings(items)
     }
 }
 
 impl<'a> Iterator for ByteStrings<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (rest, item) = byte_string(self.0).ok()?;
+        let (rest, item) = token::byte_string(self.0).ok()?;
         self.0 = rest;
         Some(item)
     }
 }
 
-/// Digits without a leading zero.
-fn number(input: &[u8]) -> Parsed<'_, &[u8]> {
-    verify(digit1, |digits: &[u8]| digits[0] != b'0' || digits.len() == 1).parse(input)
-}
-
-fn integer(input: &[u8]) -> Parsed<'_, &[u8]> {
-    let negative = recognize((tag(&b"-"[..]), one_of("123456789"), opt(digit1)));
-    delimited(tag(&b"i"[..]), alt((negative, number)), tag(&b"e"[..])).parse(input)
-}
-
-fn byte_string(input: &[u8]) -> Parsed<'_, &[u8]> {
-    let (rest, digits) = terminated(number, tag(&b":"[..])).parse(input)?;
-    // A length past the end is malformed, so one too long to count may be any such length.
-    let len =
-        digits.iter().fold(0usize, |n, digit| n.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
-    take(len).parse(rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bencode::reference::{Tree, mutate};
     use alloc::vec::Vec;
     use khashmir_testing::quickcheck;
 
@@ -409,17 +485,56 @@ mod tests {
         assert_eq!(read(b"i-9223372036854775808e"), Ok(i64::MIN));
     }
 
-    #[test]
-    fn arbitrary_bytes_never_panic_and_errors_lie_within_them() {
-        fn law(picks: Vec<u8>) -> bool {
-            // Bytes that bencode is made of, so that nesting and lengths are reached.
-            let input: Vec<u8> = picks.iter().map(|p| b"ilde:0123459-ab"[usize::from(*p) % 15]).collect();
-            let mut decoder = Decoder::new(&input, Bounds::DATAGRAM);
-            match decoder.skip() {
-                Ok(value) => value == &input[..value.len()] && decoder.offset() == value.len(),
-                Err(error) => error.offset <= input.len(),
+    /// As the reference decoder: the same value, written again as the same bytes, or the same fault at the
+    /// same place.
+    fn agrees(input: &[u8]) -> bool {
+        let mut decoder = Decoder::new(input, Bounds::DATAGRAM);
+        match (decoder.skip().and_then(|value| decoder.finish().map(|()| value)), Tree::decode(input)) {
+            (Ok(value), Ok(tree)) => {
+                let mut again = Vec::new();
+                tree.encode(&mut again);
+                // The reference decoder knows no integer beyond 64 bits.
+                let saturated = || input.split(u8::is_ascii_alphabetic).any(|number| number.len() > 18);
+                value == input && (again == input || saturated())
             }
+            (Err(DecodeError { fault, offset }), Err(expected)) => {
+                (fault, offset) == expected && offset <= input.len()
+            }
+            _ => false,
         }
-        quickcheck().tests(20_000).quickcheck(law as fn(Vec<u8>) -> bool);
+    }
+
+    #[test]
+    fn it_agrees_with_a_simple_decoder_on_any_input() {
+        fn law(picks: Vec<u8>, bytes: Vec<u8>) -> bool {
+            // Bytes that bencode is made of, so that nesting and lengths are reached.
+            let likely: Vec<u8> = picks.iter().map(|p| b"ilde:0123459-ab"[usize::from(*p) % 15]).collect();
+            agrees(&likely) && agrees(&bytes)
+        }
+        quickcheck().tests(20_000).quickcheck(law as fn(Vec<u8>, Vec<u8>) -> bool);
+    }
+
+    #[test]
+    fn it_agrees_with_a_simple_decoder_on_values_with_faults() {
+        fn law(mutations: Vec<(u16, u8, u8)>, repeated: u8, most: u8) -> bool {
+            let mut input = b"d0:le1:ai-70e2:aai0e1:bd2:idl12:twelve bytes3:abce3:key0:e1:cl".to_vec();
+            input.extend(b"llllllllllllleeeeeeeeeeeee".iter().chain(b"0:1:x".repeat(repeated.into()).iter()));
+            input.extend(b"ee");
+            mutate(&mut input, &mutations[..mutations.len().min(usize::from(most % 4))]);
+            agrees(&input)
+        }
+        quickcheck().tests(20_000).quickcheck(law as fn(Vec<(u16, u8, u8)>, u8, u8) -> bool);
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_skipped_only_if_asked_for() {
+        let decoder = |input| Decoder::new(input, Bounds::DATAGRAM);
+        assert_eq!(decoder(b"3:abc").bytes_or_skip(), Ok(Some(&b"abc"[..])));
+        assert_eq!(decoder(b"li1ee").bytes_or_skip(), Ok(None));
+        assert_eq!(decoder(b"i1e").integer_or_skip(), Ok(Some(1)));
+        let fault = |result: Result<_, DecodeError>| result.map_err(|error| error.fault);
+        assert_eq!(fault(decoder(b"i1e").bytes().map(|_| ())), Err(Fault::Unexpected));
+        assert_eq!(fault(decoder(b"4:abc").bytes_or_skip().map(|_| ())), Err(Fault::Malformed));
+        assert_eq!(fault(decoder(b"li1e").bytes_or_skip().map(|_| ())), Err(Fault::Malformed));
     }
 }

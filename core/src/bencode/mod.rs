@@ -7,6 +7,10 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+pub(crate) mod reference;
+mod token;
 
-pub use decode::{Bounds, ByteStrings, DecodeError, Decoder, Fault, Kind};
+pub(crate) use decode::ByteStrings;
+pub use decode::{Bounds, DecodeError, Decoder, Fault, Keys, Kind};
 pub use encode::{Encoder, bytes_len, integer_len};

@@ -130,8 +130,8 @@ impl Claim {
     pub fn decode(value: &[u8], key: ClaimKey) -> Result<Claim, ClaimError> {
         let mut claim = Claim { v4: None, v6: None, pieces: PieceHashesRef::None };
         let mut decoder = Decoder::new(value, Bounds::DATAGRAM);
-        decoder.begin_dictionary()?;
-        while let Some(name) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        while let Some(name) = decoder.next_key(&mut keys)? {
             let pieces = match name {
                 b"c" => {
                     claim.v4 = Some(v4_from_compact(decoder.array()?));

@@ -79,8 +79,8 @@ impl PieceHashes {
 pub(super) fn decode_from(decoder: &mut Decoder<'_>) -> Result<PieceHashes, DecodeError> {
     let start = decoder.offset();
     let mut hashes = None;
-    decoder.begin_dictionary()?;
-    while let Some(key) = decoder.next_key()? {
+    let mut keys = decoder.begin_dictionary()?;
+    while let Some(key) = decoder.next_key(&mut keys)? {
         if key == b"t" {
             let offset = decoder.offset();
             let (chunks, rest) = decoder.bytes()?.as_chunks::<20>();

@@ -1,9 +1,10 @@
 //! Compact addresses and contacts: raw bytes, big-endian.
 
 use super::dialect::{COMPACT_IPV4_LEN, COMPACT_IPV6_LEN};
+use crate::bencode::Encoder;
 use crate::id::{Contact, Id};
 use arrayvec::ArrayVec;
-use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An address and port as 6 bytes (IPv4) or 18 (IPv6).
 #[derive(Clone, Debug, PartialEq, Eq, Copy)]
@@ -39,11 +40,29 @@ pub(super) fn read_contact(bytes: &[u8]) -> Option<Contact> {
     Some(Contact { id: Id(*id), addr: CompactAddress::from_slice(addr)?.0 })
 }
 
-/// A contact's bytes.
-pub(super) fn contact_bytes(contact: &Contact) -> ArrayVec<u8, COMPACT_IPV6_LEN> {
-    let mut out = ArrayVec::new();
-    out.extend(contact.id.0);
-    out.extend(CompactAddress(contact.addr).to_bytes());
+/// Writes the contact's byte string.
+pub(super) fn write_contact(contact: &Contact, encoder: &mut Encoder<'_>) {
+    let port = contact.addr.port().to_be_bytes();
+    match contact.addr.ip() {
+        IpAddr::V4(ip) => {
+            encoder.raw(&entry::<{ 3 + COMPACT_IPV4_LEN }>(b"26:", &contact.id, &ip.octets(), port))
+        }
+        IpAddr::V6(ip) => {
+            encoder.raw(&entry::<{ 3 + COMPACT_IPV6_LEN }>(b"38:", &contact.id, &ip.octets(), port))
+        }
+    };
+}
+
+/// The four one after the other: `LEN` bytes in all.
+#[inline(always)]
+fn entry<const LEN: usize>(prefix: &[u8; 3], id: &Id, ip: &[u8], port: [u8; 2]) -> [u8; LEN] {
+    let mut out = [0; LEN];
+    let ip_at = prefix.len() + Id::LEN;
+    let port_at = ip_at + ip.len();
+    out[..prefix.len()].copy_from_slice(prefix);
+    out[prefix.len()..ip_at].copy_from_slice(&id.0);
+    out[ip_at..port_at].copy_from_slice(ip);
+    out[port_at..].copy_from_slice(&port);
     out
 }
 

@@ -5,7 +5,7 @@ use super::{
     Body, Call, CompactAddress, Contacts, ErrorCode, MalformedResponse, Message, Query, Response,
     TransactionId, Values,
 };
-use crate::bencode::{Bounds, DecodeError, Decoder, Fault, Kind};
+use crate::bencode::{Bounds, DecodeError, Decoder, Fault};
 use crate::id::Id;
 
 impl<'a> Message<'a> {
@@ -16,8 +16,15 @@ impl<'a> Message<'a> {
         let unexpected = |offset| DecodeError { fault: Fault::Unexpected, offset };
         let (mut arguments, mut error, mut method, mut response) = (None, None, None, None);
         let (mut transaction_id, mut kind) = (None, None);
-        decoder.begin_dictionary()?;
-        while let Some(key) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        loop {
+            if let Some(id) = decoder.known_entry(&mut keys, b"t", b"1:t20:") {
+                transaction_id = Some(TransactionId(*id));
+            }
+            if let Some(letter) = decoder.known_entry::<1>(&mut keys, b"y", b"1:y1:") {
+                kind = Some(&letter[..]);
+            }
+            let Some(key) = decoder.next_key(&mut keys)? else { break };
             match key {
                 b"a" => arguments = Some(Arguments::decode(&mut decoder)?),
                 b"e" => error = Some(decode_error(&mut decoder)?),
@@ -33,8 +40,10 @@ impl<'a> Message<'a> {
         let body = match kind.ok_or(missing)? {
             b"q" => {
                 let arguments = arguments.ok_or(missing)?;
-                let method = Method::from_name(method.ok_or(missing)?);
-                Body::Query(method.ok_or(ErrorCode::MethodUnknown).and_then(|method| arguments.call(method)))
+                Body::Query(match Method::from_name(method.ok_or(missing)?) {
+                    Some(method) => arguments.typed(method).ok_or(ErrorCode::MalformedRequest),
+                    None => Err(ErrorCode::MethodUnknown),
+                })
             }
             b"r" => Body::Response(response.ok_or(missing)?),
             b"e" => {
@@ -50,10 +59,10 @@ impl<'a> Message<'a> {
 /// All arguments that any method takes, as far as they are there and of the right type.
 #[derive(Default)]
 struct Arguments<'a> {
-    id: Option<Id>,
-    key: Option<Id>,
+    id: Option<&'a [u8; Id::LEN]>,
+    key: Option<&'a [u8; Id::LEN]>,
     num: Option<i64>,
-    target: Option<Id>,
+    target: Option<&'a [u8; Id::LEN]>,
     token: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     /// How many there are, known or not. One too many, or of the wrong type, shows in the count.
@@ -61,47 +70,51 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
+    #[inline(always)]
     fn decode(decoder: &mut Decoder<'a>) -> Result<Arguments<'a>, DecodeError> {
         let mut arguments = Arguments::default();
-        decoder.begin_dictionary()?;
-        while let Some(key) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        arguments.id = decoder.known_entry(&mut keys, b"id", b"2:id20:");
+        arguments.key = decoder.known_entry(&mut keys, b"key", b"3:key20:");
+        arguments.target = decoder.known_entry(&mut keys, b"target", b"6:target20:");
+        let known = [arguments.id, arguments.key, arguments.target];
+        arguments.count = known.iter().flatten().count();
+        while let Some(key) = decoder.next_key(&mut keys)? {
             arguments.count += 1;
             match key {
-                b"id" => arguments.id = bytes(decoder)?.and_then(Id::from_slice),
-                b"key" => arguments.key = bytes(decoder)?.and_then(Id::from_slice),
-                b"num" => arguments.num = integer(decoder)?,
-                b"target" => arguments.target = bytes(decoder)?.and_then(Id::from_slice),
-                b"token" => arguments.token = bytes(decoder)?,
-                b"value" => arguments.value = bytes(decoder)?,
+                b"id" => arguments.id = array(decoder)?,
+                b"key" => arguments.key = array(decoder)?,
+                b"num" => arguments.num = decoder.integer_or_skip()?,
+                b"target" => arguments.target = array(decoder)?,
+                b"token" => arguments.token = decoder.bytes_or_skip()?,
+                b"value" => arguments.value = decoder.bytes_or_skip()?,
                 _ => drop(decoder.skip()?),
             }
         }
         Ok(arguments)
     }
 
-    fn call(&self, method: Method) -> Result<Query<'a>, ErrorCode> {
-        self.typed(method).ok_or(ErrorCode::MalformedRequest)
-    }
-
+    #[inline(always)]
     fn typed(&self, method: Method) -> Option<Query<'a>> {
         // Beside `id`. Since every one of them is required below, a larger count means an unknown one.
         let (count, call) = match method {
             Method::Ping => (0, Call::Ping),
             Method::Join => (0, Call::Join),
-            Method::FindNode => (1, Call::FindNode { target: self.target? }),
-            Method::FindValue => (1, Call::FindValue { key: self.key? }),
+            Method::FindNode => (1, Call::FindNode { target: Id(*self.target?) }),
+            Method::FindValue => (1, Call::FindValue { key: Id(*self.key?) }),
             Method::GetValue => {
-                (2, Call::GetValue { key: self.key?, num: self.num.filter(|num| *num >= 0)? })
+                (2, Call::GetValue { key: Id(*self.key?), num: self.num.filter(|num| *num >= 0)? })
             }
             Method::StoreValue => {
-                (3, Call::StoreValue { key: self.key?, value: self.value?, token: self.token? })
+                (3, Call::StoreValue { key: Id(*self.key?), value: self.value?, token: self.token? })
             }
         };
-        let id = self.id.filter(|id| *id != Id::ZERO)?;
-        (self.count == count + 1).then_some(Query { id, call })
+        let id = Id(*self.id?);
+        (self.count == count + 1 && id != Id::ZERO).then_some(Query { id, call })
     }
 }
 
+#[inline(always)]
 fn decode_error<'a>(decoder: &mut Decoder<'a>) -> Result<(ErrorCode, &'a [u8]), DecodeError> {
     let unexpected = DecodeError { fault: Fault::Unexpected, offset: decoder.offset() };
     decoder.begin_list()?;
@@ -113,23 +126,32 @@ fn decode_error<'a>(decoder: &mut Decoder<'a>) -> Result<(ErrorCode, &'a [u8]), 
     Ok((ErrorCode::from_code(code), text))
 }
 
+#[inline(always)]
 fn decode_response<'a>(
     decoder: &mut Decoder<'a>,
 ) -> Result<Result<Response<'a>, MalformedResponse>, DecodeError> {
     let mut response = Response::new(Id::ZERO);
     // Each is read to its end in any case: the rest of the datagram has to be checked too.
     let mut well_formed = true;
-    decoder.begin_dictionary()?;
-    while let Some(key) = decoder.next_key()? {
+    let mut keys = decoder.begin_dictionary()?;
+    if let Some(id) = decoder.known_entry(&mut keys, b"id", b"2:id20:") {
+        response.id = Id(*id);
+    }
+    while let Some(key) = decoder.next_key(&mut keys)? {
         well_formed &= match key {
-            b"id" => keep(&mut response.id, bytes(decoder)?.and_then(Id::from_slice)),
-            b"ip" => keep_some(&mut response.ip, bytes(decoder)?.and_then(CompactAddress::from_slice)),
-            b"ip_addr" => keep_some(&mut response.ip_addr, bytes(decoder)?),
+            b"id" => keep(&mut response.id, array(decoder)?.map(|id| Id(*id))),
+            b"ip" => {
+                keep_some(&mut response.ip, decoder.bytes_or_skip()?.and_then(CompactAddress::from_slice))
+            }
+            b"ip_addr" => keep_some(&mut response.ip_addr, decoder.bytes_or_skip()?),
             b"nodes" => keep_some(&mut response.nodes, Contacts::decode(decoder, COMPACT_IPV4_LEN)?),
             b"nodes6" => keep_some(&mut response.nodes6, Contacts::decode(decoder, COMPACT_IPV6_LEN)?),
-            b"num" => keep_some(&mut response.num, integer(decoder)?),
-            b"port" => keep_some(&mut response.port, integer(decoder)?.and_then(|port| port.try_into().ok())),
-            b"token" => keep_some(&mut response.token, bytes(decoder)?),
+            b"num" => keep_some(&mut response.num, decoder.integer_or_skip()?),
+            b"port" => keep_some(
+                &mut response.port,
+                decoder.integer_or_skip()?.and_then(|port| port.try_into().ok()),
+            ),
+            b"token" => keep_some(&mut response.token, decoder.bytes_or_skip()?),
             b"values" => keep_some(&mut response.values, Values::decode(decoder)?),
             _ => {
                 decoder.skip()?;
@@ -140,27 +162,19 @@ fn decode_response<'a>(
     Ok(if well_formed && response.id != Id::ZERO { Ok(response) } else { Err(MalformedResponse) })
 }
 
+#[inline(always)]
 fn keep<T>(slot: &mut T, read: Option<T>) -> bool {
     read.map(|value| *slot = value).is_some()
 }
 
+#[inline(always)]
 fn keep_some<T>(slot: &mut Option<T>, read: Option<T>) -> bool {
     *slot = read;
     slot.is_some()
 }
 
-/// A byte string; `None` if the value is of another type.
-fn bytes<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
-    match decoder.kind()? {
-        Kind::Bytes => decoder.bytes().map(Some),
-        _ => decoder.skip().map(|_| None),
-    }
-}
-
-/// An integer; `None` if the value is of another type.
-fn integer(decoder: &mut Decoder<'_>) -> Result<Option<i64>, DecodeError> {
-    match decoder.kind()? {
-        Kind::Integer => decoder.integer().map(Some),
-        _ => decoder.skip().map(|_| None),
-    }
+/// A byte string of `N` bytes; `None` if it is of another length, or another value.
+#[inline(always)]
+fn array<'a, const N: usize>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8; N]>, DecodeError> {
+    Ok(decoder.bytes_or_skip()?.and_then(|bytes| bytes.try_into().ok()))
 }

@@ -49,7 +49,29 @@ impl Method {
         }
     }
 
+    #[inline(always)]
     pub(super) fn from_name(name: &[u8]) -> Option<Method> {
-        Method::ALL.into_iter().find(|method| method.name() == name)
+        match name {
+            b"ping" => Some(Method::Ping),
+            b"join" => Some(Method::Join),
+            b"find_node" => Some(Method::FindNode),
+            b"find_value" => Some(Method::FindValue),
+            b"get_value" => Some(Method::GetValue),
+            b"store_value" => Some(Method::StoreValue),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_have_names_of_their_own() {
+        for method in Method::ALL {
+            assert_eq!(Method::from_name(method.name()), Some(method));
+        }
+        assert_eq!(Method::from_name(b"pong"), None);
     }
 }

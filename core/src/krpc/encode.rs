@@ -9,6 +9,9 @@ use core::net::SocketAddr;
 /// Bytes of a response that says no more than who answers.
 pub const EMPTY_RESPONSE_LEN: usize = b"d1:rd2:id20:e1:t20:1:y1:re".len() + 40;
 
+/// Room for any message but for its lists, texts, tokens and values.
+const ROOM: usize = 256;
+
 /// Bytes that a contact adds to a list, by the family of its address.
 pub fn contact_len(addr: &SocketAddr) -> usize {
     bytes_len(contact_bytes_len(addr))
@@ -38,19 +41,20 @@ impl Query<'_> {
     /// Appends the datagram to `out`.
     pub fn encode(&self, transaction_id: TransactionId, out: &mut BytesMut) {
         let mut encoder = Encoder::new(out);
-        encoder.raw(b"d1:ad2:id20:").raw(&self.id.0);
+        encoder.reserve(ROOM).raw(b"d1:ad2:id20:").raw(&self.id.0);
         match &self.call {
             Call::Ping | Call::Join => &mut encoder,
             Call::FindNode { target } => encoder.raw(b"6:target20:").raw(&target.0),
             Call::FindValue { key } => encoder.raw(b"3:key20:").raw(&key.0),
             Call::GetValue { key, num } => encoder.raw(b"3:key20:").raw(&key.0).raw(b"3:num").integer(*num),
             Call::StoreValue { key, value, token } => {
+                encoder.reserve(ROOM + token.len() + value.len());
                 encoder.raw(b"3:key20:").raw(&key.0).raw(b"5:token").bytes(token);
                 encoder.raw(b"5:value").bytes(value)
             }
         };
         encoder.raw(b"e1:q").bytes(self.call.method().name());
-        finish(encoder, transaction_id, b"q");
+        finish(encoder, transaction_id, b'q');
     }
 }
 
@@ -58,7 +62,7 @@ impl Response<'_> {
     /// Appends the datagram to `out`.
     pub fn encode(&self, transaction_id: TransactionId, out: &mut BytesMut) {
         let mut encoder = Encoder::new(out);
-        encoder.raw(b"d1:rd2:id20:").raw(&self.id.0);
+        encoder.reserve(ROOM).raw(b"d1:rd2:id20:").raw(&self.id.0);
         if let Some(ip) = self.ip {
             encoder.raw(b"2:ip").bytes(&ip.to_bytes());
         }
@@ -84,16 +88,19 @@ impl Response<'_> {
             values.encode(encoder.raw(b"6:values"));
         }
         encoder.end();
-        finish(encoder, transaction_id, b"r");
+        finish(encoder, transaction_id, b'r');
     }
 }
 
 fn encode_error(code: ErrorCode, text: &[u8], transaction_id: TransactionId, out: &mut BytesMut) {
     let mut encoder = Encoder::new(out);
-    encoder.raw(b"d1:el").integer(code.code()).bytes(text).end();
-    finish(encoder, transaction_id, b"e");
+    encoder.reserve(ROOM + text.len()).raw(b"d1:el").integer(code.code()).bytes(text).end();
+    finish(encoder, transaction_id, b'e');
 }
 
-fn finish(mut encoder: Encoder<'_>, transaction_id: TransactionId, kind: &[u8]) {
-    encoder.raw(b"1:t20:").raw(&transaction_id.0).raw(b"1:y1:").raw(kind).end();
+fn finish(mut encoder: Encoder<'_>, transaction_id: TransactionId, kind: u8) {
+    let mut out = *b"1:t20:....................1:y1:.e";
+    out[6..26].copy_from_slice(&transaction_id.0);
+    out[31] = kind;
+    encoder.raw(&out);
 }

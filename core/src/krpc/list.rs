@@ -3,8 +3,9 @@
 //! Each is either a slice that we are about to send or the bytes of a list that
 //! the decoder has checked to its end. Nothing is copied to read either.
 
-use super::compact::{contact_bytes, read_contact};
-use crate::bencode::{ByteStrings, DecodeError, Decoder, Encoder};
+use super::compact::{read_contact, write_contact};
+use super::dialect::COMPACT_IPV6_LEN;
+use crate::bencode::{ByteStrings, DecodeError, Decoder, Encoder, Kind, bytes_len};
 use crate::id::Contact;
 
 /// A list of contacts.
@@ -18,26 +19,32 @@ pub struct Values<'a>(Source<'a, &'a [u8]>);
 #[derive(Clone, Copy, Debug)]
 enum Source<'a, T> {
     Slice(&'a [T]),
-    /// A whole bencoded list of `len` byte strings.
+    /// `len` byte strings, encoded.
     Wire {
-        list: &'a [u8],
+        items: &'a [u8],
         len: usize,
     },
 }
 
 impl<'a, T> Source<'a, T> {
+    /// Reads a list of byte strings that `check` is content with; `None` if it is anything else.
+    #[inline(always)]
     fn decode(
         decoder: &mut Decoder<'a>,
         check: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Source<'a, T>>, DecodeError> {
-        let list = decoder.skip()?;
-        let mut items = ByteStrings::new(list);
-        let (mut len, mut good) = (0, true);
-        for item in &mut items {
-            len += 1;
-            good &= check(item);
+        if decoder.kind()? != Kind::List {
+            return decoder.skip().map(|_| None);
         }
-        Ok((good && items.is_complete()).then_some(Source::Wire { list, len }))
+        decoder.begin_list()?;
+        let start = decoder.rest();
+        let (mut len, mut good) = (0, true);
+        while decoder.next_item()? {
+            len += 1;
+            good &= decoder.bytes_or_skip()?.is_some_and(&check);
+        }
+        let end = start.len() - decoder.rest().len() - b"e".len();
+        Ok(good.then_some(Source::Wire { items: &start[..end], len }))
     }
 
     fn len(&self) -> usize {
@@ -50,7 +57,7 @@ impl<'a, T> Source<'a, T> {
     fn iter(&self) -> SourceIter<'a, T> {
         match *self {
             Source::Slice(slice) => SourceIter::Slice(slice.iter()),
-            Source::Wire { list, .. } => SourceIter::Wire(ByteStrings::new(list)),
+            Source::Wire { items, .. } => SourceIter::Wire(ByteStrings::new(items)),
         }
     }
 }
@@ -68,6 +75,7 @@ impl<'a> Contacts<'a> {
     }
 
     /// Reads a list of byte strings of `compact_len` each; `None` if it is anything else.
+    #[inline(always)]
     pub(super) fn decode(
         decoder: &mut Decoder<'a>,
         compact_len: usize,
@@ -77,8 +85,12 @@ impl<'a> Contacts<'a> {
 
     pub(super) fn encode(&self, encoder: &mut Encoder<'_>) {
         encoder.begin_list();
-        for contact in self.iter() {
-            encoder.bytes(&contact_bytes(&contact));
+        match self.0 {
+            Source::Slice(contacts) => {
+                encoder.reserve(contacts.len() * bytes_len(COMPACT_IPV6_LEN));
+                contacts.iter().for_each(|contact| write_contact(contact, encoder));
+            }
+            Source::Wire { items, .. } => drop(encoder.raw(items)),
         }
         encoder.end();
     }
@@ -106,15 +118,17 @@ impl<'a> Values<'a> {
     }
 
     /// Reads a list of byte strings; `None` if it is anything else.
+    #[inline(always)]
     pub(super) fn decode(decoder: &mut Decoder<'a>) -> Result<Option<Values<'a>>, DecodeError> {
         Ok(Source::decode(decoder, |_| true)?.map(Values))
     }
 
     pub(super) fn encode(&self, encoder: &mut Encoder<'_>) {
         encoder.begin_list();
-        for value in self.iter() {
-            encoder.bytes(value);
-        }
+        match self.0 {
+            Source::Slice(values) => encoder.byte_strings(values),
+            Source::Wire { items, .. } => encoder.raw(items),
+        };
         encoder.end();
     }
 

@@ -10,6 +10,8 @@ mod dialect;
 mod encode;
 mod error_code;
 mod list;
+#[cfg(test)]
+mod tests;
 
 pub use compact::CompactAddress;
 pub use dialect::{COMPACT_IPV4_LEN, COMPACT_IPV6_LEN, K, Method};

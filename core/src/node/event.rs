@@ -13,6 +13,25 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub(super) u64);
 
+impl OpId {
+    /// The operation whose number is `number`; one that no node has begun is nobody's.
+    pub const fn from_number(number: u64) -> OpId {
+        OpId(number)
+    }
+
+    /// Its number: operations are numbered in the order in which they begin, our own upkeep among
+    /// them.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {}", self.0)
+    }
+}
+
 /// What happened. Every operation that a caller started ends in exactly one event whose name ends in
 /// `Finished`; until that is polled it holds one of [`Limits::operations`]. Of all other events,
 /// those that come while [`Limits::progress_events`] wait are dropped, and counted in

@@ -11,7 +11,7 @@ mod server;
 mod snapshot;
 mod stats;
 
-pub use command::CommandError;
+pub use command::{Command, CommandError, Reply};
 pub use event::{Ending, Event, OpId, PingError, Pong};
 pub use operation::MAX_PUT_VALUE_LEN;
 pub use stats::Stats;
@@ -29,7 +29,7 @@ use command::check_value;
 use core::net::SocketAddr;
 use core::time::Duration;
 use maintenance::Maintenance;
-use operation::{Failure, Find, Get, Join, Kind, Operations, Over, Ping, Put};
+use operation::{Failure, Join, Kind, Operations, Over};
 use parts::{Parts, Purpose};
 use publication::Publications;
 use server::Server;
@@ -183,88 +183,6 @@ impl Node {
         self.parts.timers.next()
     }
 
-    /// Enters the network through `bootstrap` contacts, the first 64 of them. As many are remembered,
-    /// in all: a join that found nobody is tried again through those. With none at all, the node waits
-    /// for others.
-    ///
-    /// Ends in [`Event::JoinFinished`].
-    pub fn join(&mut self, now: Instant, bootstrap: &[SocketAddr]) -> Result<OpId, CommandError> {
-        self.command(now)?;
-        for addr in bootstrap {
-            self.check_address(addr)?;
-        }
-        self.maintenance.remember(bootstrap);
-        Ok(self.start(Kind::Join(Join::through(bootstrap.iter().copied().take(MAX_BOOTSTRAP))), false))
-    }
-
-    /// Asks whoever is at `addr` whether it is there. Ends in [`Event::PingFinished`].
-    pub fn ping(&mut self, now: Instant, addr: SocketAddr) -> Result<OpId, CommandError> {
-        self.command(now)?;
-        self.check_address(&addr)?;
-        Ok(self.start(Kind::Ping(Ping::new(addr)), false))
-    }
-
-    /// Looks up who is closest to `target`. Ends in [`Event::FindNodeFinished`].
-    pub fn find_node(&mut self, now: Instant, target: Id) -> Result<OpId, CommandError> {
-        self.command(now)?;
-        let find = Find::start(&mut self.parts, target);
-        Ok(self.start(Kind::Find(find), false))
-    }
-
-    /// Looks up the values under `key`: an [`Event::ValueFound`] for each, as it arrives. Ends in
-    /// [`Event::GetFinished`] when enough of those who hold values have answered, or `wanted`
-    /// distinct values are there (1,536 at most; with 0 it only searches).
-    pub fn get(&mut self, now: Instant, key: Id, wanted: usize) -> Result<OpId, CommandError> {
-        self.command(now)?;
-        let get = Get::start(&mut self.parts, key, wanted);
-        Ok(self.start(Kind::Get(get), false))
-    }
-
-    /// Stores `value`, of 1 to [`MAX_PUT_VALUE_LEN`] bytes, under `key`, once: it is forgotten after
-    /// some hours. Ends in [`Event::PutFinished`].
-    pub fn put(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
-        self.command(now)?;
-        check_value(value)?;
-        let put = Put::start(&mut self.parts, key, Bytes::copy_from_slice(value));
-        Ok(self.start(Kind::Put(put), false))
-    }
-
-    /// Stores `value`, of 1 to [`MAX_PUT_VALUE_LEN`] bytes, under `key` now, and again before others
-    /// forget it, until [`unpublish`](Self::unpublish). Ends in [`Event::PutFinished`] after the first
-    /// time; should nobody but us have stored it, or should that be cancelled, it is tried again after
-    /// [`checkpoint_interval`](crate::config::Upkeep::checkpoint_interval).
-    pub fn publish(&mut self, now: Instant, key: Id, value: &[u8]) -> Result<OpId, CommandError> {
-        self.command(now)?;
-        check_value(value)?;
-        let item = (key, Bytes::copy_from_slice(value));
-        let full = self.publications.len() >= self.parts.config.limits.publications;
-        if full && !self.publications.contains(&item) {
-            return Err(CommandError::TooManyPublications);
-        }
-        let due = self.parts.now + self.parts.config.upkeep.republish_after;
-        self.publications.set_due(&mut self.parts, item.clone(), due);
-        let put = Put::start(&mut self.parts, key, item.1);
-        Ok(self.start(Kind::Put(put), false))
-    }
-
-    /// Stops publishing: the value is forgotten when it expires. Returns whether it was published.
-    pub fn unpublish(&mut self, now: Instant, key: Id, value: &[u8]) -> bool {
-        self.advance(now);
-        self.publications.remove(&mut self.parts, &(key, Bytes::copy_from_slice(value)))
-    }
-
-    /// Ends an operation at once, with what it has. Returns whether it was running; if so, its
-    /// final event says [`Ending::Cancelled`].
-    pub fn cancel(&mut self, now: Instant, op: OpId) -> bool {
-        self.advance(now);
-        let over = self.operations.cancel(&mut self.parts, op);
-        let running = over.is_some();
-        self.operation_over(over);
-        self.requests_changed();
-        self.schedule_operations();
-        running
-    }
-
     /// The values published, each with its key.
     pub fn publications(&self) -> impl Iterator<Item = (Id, &Bytes)> {
         self.publications.iter().map(|((key, value), _)| (*key, value))
@@ -319,19 +237,6 @@ impl Node {
         assert!(stats.store_bytes <= limits.store_bytes);
         assert!(self.server.waiting() <= limits.waiting_for_proof);
         assert!(self.poll_timeout().is_none_or(|at| at > parts.now), "what was due has been done");
-    }
-
-    fn command(&mut self, now: Instant) -> Result<(), CommandError> {
-        self.advance(now);
-        let taken = self.operations.len() + self.parts.events.finals();
-        if taken >= self.parts.config.limits.operations {
-            return Err(CommandError::TooManyOperations);
-        }
-        Ok(())
-    }
-
-    fn check_address(&self, addr: &SocketAddr) -> Result<(), CommandError> {
-        if self.parts.allows(addr) { Ok(()) } else { Err(CommandError::AddressNotAllowed(*addr)) }
     }
 
     /// Takes the time and fires what is due, in order.

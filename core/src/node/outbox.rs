@@ -7,18 +7,21 @@ use core::net::SocketAddr;
 /// Datagrams to send, oldest first.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    /// Where each goes, and its length.
     heads: VecDeque<(SocketAddr, usize)>,
-    payloads: VecDeque<u8>,
-    scratch: BytesMut,
+    /// One payload after the other: each is written where it waits.
+    payloads: BytesMut,
+    /// Bytes of `payloads` that have been popped.
+    popped: usize,
     capacity: usize,
 }
 
 impl Outbox {
     pub(super) fn new(capacity: usize) -> Outbox {
-        Outbox { heads: VecDeque::new(), payloads: VecDeque::new(), scratch: BytesMut::new(), capacity }
+        Outbox { heads: VecDeque::new(), payloads: BytesMut::new(), popped: 0, capacity }
     }
 
-    /// Queues what `write` appends, if there is room and it is at most `max_len` bytes.
+    /// Queues what `write` appends to the buffer, which holds others' bytes already, if there is room and it is at most `max_len` bytes.
     /// Returns the datagram's length, or `None` if it was dropped.
     pub(super) fn push(
         &mut self,
@@ -29,13 +32,14 @@ impl Outbox {
         if self.is_full() {
             return None;
         }
-        self.scratch.clear();
-        write(&mut self.scratch);
-        let len = self.scratch.len();
+        self.reuse();
+        let start = self.payloads.len();
+        write(&mut self.payloads);
+        let len = self.payloads.len() - start;
         if len == 0 || len > max_len {
+            self.payloads.truncate(start);
             return None;
         }
-        self.payloads.extend(&self.scratch);
         self.heads.push_back((to, len));
         Some(len)
     }
@@ -43,12 +47,21 @@ impl Outbox {
     /// Appends the oldest datagram to `out` and returns where it goes.
     pub(super) fn pop(&mut self, out: &mut BytesMut) -> Option<SocketAddr> {
         let (to, len) = self.heads.pop_front()?;
-        let (front, back) = self.payloads.as_slices();
-        let from_front = len.min(front.len());
-        out.put_slice(&front[..from_front]);
-        out.put_slice(&back[..len - from_front]);
-        self.payloads.drain(..len);
+        let end = self.popped + len;
+        out.put_slice(&self.payloads[self.popped..end]);
+        self.popped = end;
         Some(to)
+    }
+
+    /// Moves what waits to the front, once at least as much is gone: so, at most one byte is moved
+    /// for each that was popped, and none where the queue empties between.
+    fn reuse(&mut self) {
+        let waiting = self.payloads.len() - self.popped;
+        if self.popped >= waiting {
+            self.payloads.copy_within(self.popped.., 0);
+            self.payloads.truncate(waiting);
+            self.popped = 0;
+        }
     }
 
     /// Whether more than half of the room is taken: what is least useful should wait.
@@ -68,6 +81,21 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_that_never_empties_does_not_grow() {
+        let to = SocketAddr::from(([10, 0, 0, 1], 1));
+        let (mut outbox, mut out) = (Outbox::new(4), BytesMut::new());
+        for round in 0..1000u16 {
+            outbox.push(to, 100, |b| b.put_slice(&[round as u8; 100])).unwrap();
+            if round >= 3 {
+                out.clear();
+                assert_eq!(outbox.pop(&mut out), Some(to));
+                assert_eq!(out[..], [(round - 3) as u8; 100]);
+            }
+        }
+        assert!(outbox.payloads.capacity() <= 2048, "{}", outbox.payloads.capacity());
+    }
 
     #[test]
     fn keeps_order_and_drops_what_does_not_fit() {

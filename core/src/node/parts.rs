@@ -190,9 +190,10 @@ impl Parts {
         let query = Query { id: self.id, call };
         let mut datagram = BytesMut::new();
         let len = self.send(to.addr, usize::MAX, |out| {
+            let start = out.len();
             query.encode(id, out);
             if resends {
-                datagram.extend_from_slice(out);
+                datagram.extend_from_slice(&out[start..]);
             }
         })?;
         self.stats.requests_sent += 1;

@@ -62,9 +62,9 @@ impl Server {
             parts.stats.queries_over_budget += 1;
             return;
         }
-        if let Ok(Query { call: Call::StoreValue { key, token, .. }, .. }) = query
-            && parts.tokens.accepts(token, &from.ip(), &key)
-        {
+        let has_token = matches!(query, Ok(Query { call: Call::StoreValue { key, token, .. }, .. })
+            if parts.tokens.accepts(token, &from.ip(), &key));
+        if has_token {
             parts.proofs.prove(parts.now, from);
         }
         let amplification = usize::from(parts.config.limits.amplification);
@@ -87,7 +87,8 @@ impl Server {
             Call::FindNode { target } => asked.answer_find_node(parts, &target),
             Call::FindValue { key } => asked.answer_find_value(parts, &key),
             Call::GetValue { key, num } => self.get_value(parts, asked, key, num),
-            Call::StoreValue { key, value, token } => asked.store_value(parts, key, value, token),
+            Call::StoreValue { .. } if !has_token => asked.refuse(parts, ErrorCode::InvalidToken),
+            Call::StoreValue { key, value, .. } => asked.store_value(parts, key, value),
         }
     }
 
@@ -133,19 +134,20 @@ impl Server {
     }
 
     fn get_value(&mut self, parts: &mut Parts, asked: Asked, key: Id, num: i64) {
-        let fits = full_len(parts, &asked.from, &key) <= asked.budget;
-        let pinged = parts.pinging.get(&asked.from).is_some();
-        let Asked { from, transaction_id, .. } = asked;
-        // Sent again, it is answered once.
-        let is_same = |other: &Waiting| other.from == from && other.transaction_id == transaction_id;
-        if !fits && self.waiting.iter().any(is_same) {
-            return;
+        let Asked { from, transaction_id, budget } = asked;
+        if budget < parts.max_datagram(&from) && full_len(parts, &from, &key) > budget {
+            // Sent again, it is answered once.
+            let is_same = |other: &Waiting| other.from == from && other.transaction_id == transaction_id;
+            if self.waiting.iter().any(is_same) {
+                return;
+            }
+            let pinged = parts.pinging.get(&from).is_some();
+            if pinged && self.waiting.len() < parts.config.limits.waiting_for_proof {
+                self.waiting.push_back(Waiting { from, transaction_id, key, num });
+                return;
+            }
         }
-        if !fits && pinged && self.waiting.len() < parts.config.limits.waiting_for_proof {
-            self.waiting.push_back(Waiting { from, transaction_id, key, num });
-        } else {
-            asked.answer_get_value(parts, &key, num);
-        }
+        asked.answer_get_value(parts, &key, num);
     }
 
     /// How many queries wait.
@@ -203,30 +205,40 @@ impl Asked {
         let room = max.saturating_sub(other_len);
         let longest = parts.max_datagram(&self.from).saturating_sub(other_len);
         let Parts { store, rngs, now, .. } = parts;
-        let mut values = some_of(store.values(*now, key), &mut rngs.sample);
+        let mut values = ArrayVec::<&[u8], MAX_VALUES>::new();
+        some_of(store.values(*now, key), &mut rngs.sample, &mut values);
         let held = values.len();
         let wanted = usize::try_from(num).ok().filter(|num| (1..held).contains(num)).unwrap_or(held);
         let all: usize = values.iter().map(|value| bytes_len(value.len())).sum();
-        if wanted < held || all > room {
-            // In random order when anything is left out, so that repeated queries reach all.
-            rngs.sample.partial_shuffle(&mut values, held);
-        }
-        let mut len = 0;
+        let shortest = values.iter().map(|value| value.len()).min().map_or(0, bytes_len);
+        let mut sent = held;
         let mut too_long = false;
-        let fits = |value: &&[u8]| {
-            too_long |= bytes_len(value.len()) > longest;
-            let fits = len + bytes_len(value.len()) <= room;
-            len += if fits { bytes_len(value.len()) } else { 0 };
-            fits
-        };
-        let sent: ArrayVec<&[u8], MAX_VALUES> = values.into_iter().take(wanted).filter(fits).collect();
-        if sent.is_empty() && too_long {
-            drop(sent);
+        if wanted < held || all > room {
+            // In random order when anything is left out, so that repeated queries reach all. Those
+            // that fit come first.
+            sent = 0;
+            let mut len = 0;
+            for at in 0..wanted {
+                if sent > 0 && len + shortest > room {
+                    break;
+                }
+                rngs.sample.partial_shuffle(&mut values[at..], 1);
+                let value_len = bytes_len(values[at].len());
+                too_long |= value_len > longest;
+                if len + value_len <= room {
+                    len += value_len;
+                    values.swap(sent, at);
+                    sent += 1;
+                }
+            }
+        }
+        if sent == 0 && too_long {
+            drop(values);
             return self.refuse(parts, ErrorCode::ResponseTooLong);
         }
-        let cut = sent.len() < wanted && room < longest;
+        let cut = sent < wanted && room < longest;
         let mut response = Response::new(parts.id);
-        response.values = Some(Values::new(&sent));
+        response.values = Some(Values::new(&values[..sent]));
         let transaction_id = self.transaction_id;
         let outbox = &mut parts.outbox;
         let queued = outbox.push(self.from, max, |out| response.encode(transaction_id, out));
@@ -236,11 +248,9 @@ impl Asked {
         parts.stats.queries_answered += 1;
     }
 
-    fn store_value(&self, parts: &mut Parts, key: Id, value: &[u8], token: &[u8]) {
+    /// Stores for a querier whose token was good.
+    fn store_value(&self, parts: &mut Parts, key: Id, value: &[u8]) {
         let ip = self.from.ip();
-        if !parts.tokens.accepts(token, &ip, &key) {
-            return self.refuse(parts, ErrorCode::InvalidToken);
-        }
         let counted = parts.counts(&self.from);
         let code = match value.len() {
             0 => Some(ErrorCode::MalformedRequest),
@@ -314,10 +324,13 @@ impl Asked {
     }
 }
 
-/// All of the values, or as many as can be looked at: a uniform choice among them (reservoir
-/// sampling).
-fn some_of<'a>(all: impl Iterator<Item = &'a [u8]>, rng: &mut Rng) -> ArrayVec<&'a [u8], MAX_VALUES> {
-    let mut values = ArrayVec::new();
+/// Gathers all of the values, or as many as can be looked at: a uniform choice among them (reservoir
+/// sampling). Into a list that stays where it is: it is too large to be moved for nothing.
+fn some_of<'a>(
+    all: impl Iterator<Item = &'a [u8]>,
+    rng: &mut Rng,
+    values: &mut ArrayVec<&'a [u8], MAX_VALUES>,
+) {
     for (seen, value) in all.enumerate() {
         if !values.is_full() {
             values.push(value);
@@ -325,7 +338,6 @@ fn some_of<'a>(all: impl Iterator<Item = &'a [u8]>, rng: &mut Rng) -> ArrayVec<&
             *at = value;
         }
     }
-    values
 }
 
 /// Bytes of the answer to a `get_value` for all values of `key`, if it is not cut to a budget.

@@ -67,8 +67,8 @@ impl Snapshot {
         let mut decoder = Decoder::new(bytes, Bounds { depth: 4, tokens });
         let mut snapshot = Snapshot::default();
         let mut version = None;
-        decoder.begin_dictionary()?;
-        while let Some(key) = decoder.next_key()? {
+        let mut keys = decoder.begin_dictionary()?;
+        while let Some(key) = decoder.next_key(&mut keys)? {
             match key {
                 b"contacts" => {
                     decoder.begin_list()?;

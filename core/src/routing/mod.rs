@@ -9,7 +9,7 @@
 mod bucket;
 
 use crate::config::{LookupPolicy, Upkeep};
-use crate::id::{Contact, Id};
+use crate::id::{Contact, Distance, Id};
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
 use crate::rng::Rng;
@@ -17,7 +17,7 @@ use crate::time::Instant;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use bucket::{Bucket, Entry};
-use core::net::IpAddr;
+use core::slice;
 
 /// What the table would do with a contact that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,21 +52,23 @@ impl RoutingTable {
     /// What the table would do with `contact`. `counted`: whether its IP and prefix may occur
     /// but once.
     pub fn room(&self, now: Instant, contact: &Contact, counted: bool) -> Room {
-        if self.entry(contact).is_some() {
+        let index = self.index(&contact.id);
+        let entries = &self.buckets[index].entries;
+        if entries.iter().any(|entry| entry.contact == *contact) {
             return Room::Known;
         }
-        if contact.id == self.own_id || self.conflicts(contact, counted) {
-            return Room::None;
-        }
-        let index = self.index(&contact.id);
-        let bucket = &self.buckets[index];
-        if !bucket.entries.is_full() || self.splits_for(index, &contact.id) {
-            return Room::Free;
-        }
-        match bucket.entries.first() {
-            Some(oldest) if self.is_stale(now, oldest) => Room::AfterPing(oldest.contact),
-            _ => Room::None,
-        }
+        let room = match entries.first() {
+            Some(oldest) if entries.is_full() && !self.splits_for(index, &contact.id) => {
+                if !self.is_stale(now, oldest) {
+                    // Most who query us end here; only then is everybody else looked at.
+                    return Room::None;
+                }
+                Room::AfterPing(oldest.contact)
+            }
+            _ => Room::Free,
+        };
+        let is_taken = contact.id == self.own_id || self.conflicts(contact, counted);
+        if is_taken { Room::None } else { room }
     }
 
     /// `contact` answered a query of ours: it is added if there is room, and is now the one heard
@@ -177,20 +179,22 @@ impl RoutingTable {
 
     /// Puts up to K contacts closest to `target` into `out`, closest first.
     pub fn closest(&self, target: &Id, out: &mut ArrayVec<Contact, K>) {
-        out.clear();
+        let mut closest = ArrayVec::new();
         let index = self.index(target);
         // Ids in the target's bucket share a longer prefix with it than all others; ids in later
         // buckets share as much with it as we do; earlier buckets are ever farther.
-        self.select(target, &self.buckets[index..=index], out);
-        if !out.is_full() {
-            self.select(target, &self.buckets[index + 1..], out);
+        select(target, &self.buckets[index..=index], &mut closest);
+        if !closest.is_full() {
+            select(target, &self.buckets[index + 1..], &mut closest);
         }
-        for earlier in (0..index).rev() {
-            if out.is_full() {
-                return;
+        for earlier in self.buckets[..index].iter().rev() {
+            if closest.is_full() {
+                break;
             }
-            self.select(target, &self.buckets[earlier..=earlier], out);
+            select(target, slice::from_ref(earlier), &mut closest);
         }
+        out.clear();
+        out.extend(closest.iter().map(|(_, contact)| **contact));
     }
 
     /// All contacts, bucket by bucket, and when each was last heard of.
@@ -222,10 +226,6 @@ impl RoutingTable {
         }
     }
 
-    fn entry(&self, contact: &Contact) -> Option<&Entry> {
-        self.buckets[self.index(&contact.id)].entries.iter().find(|entry| entry.contact == *contact)
-    }
-
     fn index(&self, id: &Id) -> usize {
         (self.own_id.common_prefix_len(id) as usize).min(self.buckets.len() - 1)
     }
@@ -250,16 +250,15 @@ impl RoutingTable {
     fn conflicts(&self, contact: &Contact, counted: bool) -> bool {
         let ip = contact.addr.ip();
         let prefix = NetworkPrefix::of(&ip);
-        let index = self.index(&contact.id);
-        self.buckets.iter().enumerate().any(|(at, bucket)| {
-            bucket.entries.iter().any(|entry| {
-                let other: IpAddr = entry.contact.addr.ip();
-                entry.contact.id == contact.id
-                    || entry.contact.addr == contact.addr
-                    || counted
-                        && entry.counted
-                        && (other == ip || at == index && NetworkPrefix::of(&other) == prefix)
-            })
+        let both_counted = |entry: &Entry| counted && entry.counted;
+        let mut bucket = self.buckets[self.index(&contact.id)].entries.iter();
+        let mut all = self.buckets.iter().flat_map(|bucket| &bucket.entries);
+        bucket.any(|entry| {
+            let same_prefix = || NetworkPrefix::of(&entry.contact.addr.ip()) == prefix;
+            entry.contact.id == contact.id || both_counted(entry) && same_prefix()
+        }) || all.any(|entry| {
+            let same_ip = entry.contact.addr.ip() == ip;
+            same_ip && (both_counted(entry) || entry.contact.addr == contact.addr)
         })
     }
 
@@ -291,21 +290,6 @@ impl RoutingTable {
         }
     }
 
-    /// Inserts the closest contacts of `buckets` into `out`, which already holds closer ones.
-    fn select(&self, target: &Id, buckets: &[Bucket], out: &mut ArrayVec<Contact, K>) {
-        let closer = out.len();
-        for entry in buckets.iter().flat_map(|bucket| &bucket.entries) {
-            let distance = entry.contact.id.distance(target);
-            let at = out[closer..].partition_point(|other| other.id.distance(target) < distance) + closer;
-            if at < K {
-                if out.is_full() {
-                    out.pop();
-                }
-                out.insert(at, entry.contact);
-            }
-        }
-    }
-
     /// An id drawn uniformly from the range of bucket `index`.
     fn random_id(&self, index: usize, rng: &mut Rng) -> Id {
         let mut id = Id(rng.bytes());
@@ -317,6 +301,18 @@ impl RoutingTable {
             id.0[byte] = id.0[byte] & !mask | if bit < index { ours } else { ours ^ mask };
         }
         id
+    }
+}
+
+/// Inserts the closest contacts of `buckets` into `closest`, which already holds closer ones.
+fn select<'a>(target: &Id, buckets: &'a [Bucket], closest: &mut ArrayVec<(Distance, &'a Contact), K>) {
+    for Entry { contact, .. } in buckets.iter().flat_map(|bucket| &bucket.entries) {
+        let distance = contact.id.distance(target);
+        let closer = closest.iter().rposition(|(other, _)| *other < distance).map_or(0, |last| last + 1);
+        if closer < K {
+            closest.truncate(K - 1);
+            closest.insert(closer, (distance, contact));
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Held {
     pub(super) entries: VecDeque<Entry>,
     /// Ordered by source; none has zero.
     pub(super) counts: Vec<(NetworkPrefix, usize)>,
+    /// Until then nothing has expired: no later than the first expiry.
+    all_live_until: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +35,11 @@ pub(super) struct Entry {
 impl Held {
     pub(super) fn live(&self, now: Instant) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| entry.expires_at > now)
+    }
+
+    /// How many values have not expired.
+    pub(super) fn live_len(&self, now: Instant) -> usize {
+        if now < self.all_live_until { self.entries.len() } else { self.live(now).count() }
     }
 
     pub(super) fn find(&self, value: &[u8]) -> Option<u64> {
@@ -74,7 +81,10 @@ impl Held {
                 self.counts.insert(at, (prefix, 1));
             }
         }
-        self.entries.reserve_exact(usize::from(self.entries.is_empty()));
+        let is_first = self.entries.is_empty();
+        self.all_live_until =
+            if is_first { entry.expires_at } else { self.all_live_until.min(entry.expires_at) };
+        self.entries.reserve_exact(usize::from(is_first));
         self.entries.push_back(entry);
     }
 

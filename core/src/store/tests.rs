@@ -61,6 +61,7 @@ impl Store {
                 assert_eq!(held.find(&entry.value), Some(entry.arrival), "values are distinct");
                 assert!(arrivals.insert(entry.arrival) && entry.arrival < self.next_arrival);
                 assert!(entry.filed_at <= entry.expires_at);
+                assert_eq!(held.live_len(entry.expires_at), held.live(entry.expires_at).count());
                 expiries.insert((entry.filed_at, place));
                 all.push((entry.prefix(), entry.established, place, entry.cost()));
                 *counts.entry(entry.prefix()).or_insert(0) += 1;

@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use khashmir::config::AddressFamilies;
 use khashmir::krpc::{Body, Call, Message};
-use khashmir::node::CommandError;
-use khashmir::{Config, Event, Id, Instant, Node, OpId};
+use khashmir::node::{CommandError, Reply};
+use khashmir::{Command, Config, Event, Id, Instant, Node, OpId};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -18,18 +18,6 @@ pub enum Input {
     Datagram(SocketAddr, Vec<u8>),
     Unreachable(SocketAddr),
     Command(Command),
-}
-
-#[derive(Clone, Debug)]
-pub enum Command {
-    Join(Vec<SocketAddr>),
-    Find(Id),
-    Get(Id, usize),
-    Put(Id, Vec<u8>),
-    Publish(Id, Vec<u8>),
-    Ping(SocketAddr),
-    Unpublish(Id, Vec<u8>),
-    Cancel(OpId),
 }
 
 /// All that a node let out.
@@ -68,28 +56,17 @@ pub fn config() -> Config {
     Config { address_families: AddressFamilies::Both, ..Config::default() }
 }
 
-/// Gives a node an input.
+/// Gives a node an input. Returns the operation that it starts, or why it does not.
 pub fn give(node: &mut Node, now: Instant, input: &Input) -> Option<Result<OpId, CommandError>> {
     match input {
         Input::Timeout => node.handle_timeout(now),
         Input::Datagram(from, datagram) => node.handle_datagram(now, *from, datagram),
         Input::Unreachable(to) => node.handle_unreachable(now, *to),
         Input::Command(command) => {
-            return match command {
-                Command::Join(bootstrap) => Some(node.join(now, bootstrap)),
-                Command::Find(target) => Some(node.find_node(now, *target)),
-                Command::Get(key, wanted) => Some(node.get(now, *key, *wanted)),
-                Command::Put(key, value) => Some(node.put(now, *key, value)),
-                Command::Publish(key, value) => Some(node.publish(now, *key, value)),
-                Command::Ping(addr) => Some(node.ping(now, *addr)),
-                Command::Unpublish(key, value) => {
-                    node.unpublish(now, *key, value);
-                    None
-                }
-                Command::Cancel(op) => {
-                    node.cancel(now, *op);
-                    None
-                }
+            return match node.execute(now, command) {
+                Ok(Reply::Started(op)) => Some(Ok(op)),
+                Ok(Reply::Done(_)) => None,
+                Err(error) => Some(Err(error)),
             };
         }
     }
@@ -246,17 +223,20 @@ impl Driver {
 
     fn command(&self, command: u8, key: Id, len: usize) -> Command {
         let [byte, ..] = key.0;
+        let value = || vec![byte; len].into();
         match command % 9 {
-            0 => Command::Join((0..byte % 4).map(|n| Peer(byte.wrapping_add(n)).addr()).collect()),
-            1 => Command::Find(key),
-            2 => Command::Get(key, usize::from(byte % 4) * 3),
-            3 => Command::Put(key, vec![byte; len]),
-            4 | 5 => Command::Publish(key, vec![byte; len]),
-            6 => Command::Ping(Peer(byte).addr()),
-            7 => Command::Unpublish(key, vec![byte; len]),
+            0 => Command::Join {
+                bootstrap: (0..byte % 4).map(|n| Peer(byte.wrapping_add(n)).addr()).collect(),
+            },
+            1 => Command::FindNode { target: key },
+            2 => Command::Get { key, wanted: usize::from(byte % 4) * 3 },
+            3 => Command::Put { key, value: value() },
+            4 | 5 => Command::Publish { key, value: value() },
+            6 => Command::Ping { addr: Peer(byte).addr() },
+            7 => Command::Unpublish { key, value: value() },
             _ => match choose_from_back(&self.output.commands, byte) {
-                Some(Ok(op)) => Command::Cancel(*op),
-                _ => Command::Find(key),
+                Some(Ok(op)) => Command::Cancel { op: *op },
+                _ => Command::FindNode { target: key },
             },
         }
     }

@@ -1,12 +1,12 @@
 //! Law 2: every input first fires the timers that are due. After it, the next deadline is none or
 //! later. Time that goes backwards is taken as no time; a jump forwards fires each timer once.
 
-use crate::driver::{Command, Driver, Input, config, replay};
+use crate::driver::{Driver, Input, config, replay};
 use crate::peer::Peer;
 use crate::script::Step;
 use core::time::Duration;
 use khashmir::krpc::Call;
-use khashmir::{Event, Id, Instant};
+use khashmir::{Command, Event, Id, Instant};
 use khashmir_testing::quickcheck;
 use std::net::SocketAddr;
 
@@ -56,10 +56,10 @@ fn a_jump_fires_each_timer_once() {
     fn law(hours: u8) -> bool {
         let mut driver = Driver::new(config());
         let bootstrap: Vec<SocketAddr> = [0, 4, 8].map(|n| Peer(n).addr()).to_vec();
-        driver.give(Instant::ORIGIN, Input::Command(Command::Join(bootstrap)));
+        driver.give(Instant::ORIGIN, Input::Command(Command::Join { bootstrap }));
         (0..20).for_each(|_| driver.step(&Step::AnswerAll));
         for n in 0..5 {
-            let publish = Command::Publish(Id([n * 50; 20]), vec![n]);
+            let publish = Command::Publish { key: Id([n * 50; 20]), value: vec![n].into() };
             driver.give(driver.now, Input::Command(publish));
             (0..20).for_each(|_| driver.step(&Step::AnswerAll));
         }
@@ -90,7 +90,7 @@ fn a_late_query_is_answered_with_what_holds_then() {
     let mut driver = Driver::new(config());
     let peer = Peer(0);
     let key = Id([1; 20]);
-    driver.give(Instant::ORIGIN, Input::Command(Command::Put(key, b"value".to_vec())));
+    driver.give(Instant::ORIGIN, Input::Command(Command::Put { key, value: "value".into() }));
     // No wake-up between: the value has expired all the same when the query comes.
     for (hours, num) in [(2, 1), (4, 0)] {
         let at = Instant::ORIGIN + Duration::from_secs(3600) * hours;
@@ -107,9 +107,12 @@ fn a_late_query_is_answered_with_what_holds_then() {
 fn the_end_of_time_is_an_end() {
     for micros in [u64::MAX - 1, u64::MAX] {
         let mut driver = Driver::new(config());
-        driver.give(Instant::ORIGIN, Input::Command(Command::Publish(Id([1; 20]), b"value".to_vec())));
+        driver.give(
+            Instant::ORIGIN,
+            Input::Command(Command::Publish { key: Id([1; 20]), value: "value".into() }),
+        );
         driver.give(Instant::from_micros(micros), Input::Timeout);
-        driver.give(Instant::from_micros(u64::MAX), Input::Command(Command::Ping(Peer(0).addr())));
+        driver.give(Instant::from_micros(u64::MAX), Input::Command(Command::Ping { addr: Peer(0).addr() }));
         driver.node.check_invariants();
     }
 }

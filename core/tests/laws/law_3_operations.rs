@@ -1,13 +1,13 @@
 //! Law 3: every operation ends in exactly one final event, whatever the network does, within a bound
 //! that the configuration gives; final events are never dropped. Ids are never reused.
 
-use crate::driver::{Command, Driver, Input, config};
+use crate::driver::{Driver, Input, config};
 use crate::peer::Peer;
 use crate::script::Step;
 use core::time::Duration;
 use khashmir::config::{Limits, LookupPolicy};
 use khashmir::node::{CommandError, Ending};
-use khashmir::{Config, Event, Id, OpId};
+use khashmir::{Command, Config, Event, Id, OpId};
 use khashmir_testing::quickcheck;
 use std::collections::BTreeMap;
 
@@ -61,9 +61,9 @@ fn ids_are_not_reused() {
 fn a_lookup_that_is_kept_busy_ends_all_the_same() {
     let lookup = LookupPolicy { parallelism: 1, abort_early: false, ..LookupPolicy::KHASHMIR_2008 };
     let mut driver = Driver::new(Config { lookup, ..config() });
-    driver.give(driver.now, Input::Command(Command::Join(vec![Peer(0).addr()])));
+    driver.give(driver.now, Input::Command(Command::Join { bootstrap: vec![Peer(0).addr()] }));
     driver.step(&Step::AnswerAll);
-    for command in [Command::Find(Id([7; 20])), Command::Get(Id([7; 20]), 1)] {
+    for command in [Command::FindNode { target: Id([7; 20]) }, Command::Get { key: Id([7; 20]), wanted: 1 }] {
         let started = driver.now;
         driver.give(started, Input::Command(command));
         let op = driver.output.commands.iter().rev().find_map(|result| result.ok()).unwrap();

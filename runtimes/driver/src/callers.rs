@@ -4,8 +4,8 @@ use crate::handle::Handle;
 use crate::waiters::{Told, Waiter, Waiters};
 use async_channel::{Receiver, Sender, bounded};
 use futures_core::Stream as _;
-use khashmir::node::CommandError;
-use khashmir::{Event, Instant, Node, OpId};
+use khashmir::node::Reply;
+use khashmir::{Event, Instant, Node};
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,17 +14,16 @@ use std::task::{Context, Poll};
 /// Commands that wait for the driver. More senders wait in turn.
 const MAX_COMMANDS: usize = 64;
 
-/// Starts an operation.
-pub(crate) type Start = Box<dyn FnOnce(&mut Node, Instant) -> Result<OpId, CommandError> + Send>;
-
 /// Asks the node something, and passes the answer on.
-pub(crate) type Question = Box<dyn FnOnce(&mut Node, Instant) + Send>;
+pub(crate) type Question = Box<dyn FnOnce(&Node) + Send>;
 
 /// What handles ask.
 pub(crate) enum Command {
     /// Start an operation, and tell what comes of it.
-    Start(Start, Waiter),
-    /// Ask the node something that it answers at once.
+    Start(khashmir::Command, Waiter),
+    /// Do what is done at once, and tell whether there was anything to do.
+    Do(khashmir::Command, Sender<bool>),
+    /// Ask the node something.
     Ask(Question),
     /// Tell of events that belong to no operation.
     Subscribe(Sender<Event>),
@@ -36,6 +35,7 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Command::Start(..) => "Start",
+            Command::Do(..) => "Do",
             Command::Ask(_) => "Ask",
             Command::Subscribe(_) => "Subscribe",
             Command::Stop(_) => "Stop",
@@ -118,10 +118,15 @@ impl Callers {
     /// Hands out what has happened to the node.
     pub fn hand_out_events(&mut self, node: &mut Node) {
         while let Some(event) = node.poll_event() {
-            if let Some(event) = self.waiters.hand_out(event) {
-                // Who is slow loses the oldest; who is gone is forgotten.
-                self.subscribers.retain(|subscriber| subscriber.force_send(event.clone()).is_ok());
-            }
+            self.hand_out(event);
+        }
+    }
+
+    /// Hands out one thing that has happened.
+    pub fn hand_out(&mut self, event: Event) {
+        if let Some(event) = self.waiters.hand_out(event) {
+            // Who is slow loses the oldest; who is gone is forgotten.
+            self.subscribers.retain(|subscriber| subscriber.force_send(event.clone()).is_ok());
         }
     }
 
@@ -129,14 +134,21 @@ impl Callers {
         match command {
             // Who gave up before it began gets nothing started.
             Command::Start(_, waiter) if waiter.is_gone() => {}
-            Command::Start(start, waiter) => match start(node, now) {
-                Ok(op) => {
+            Command::Start(command, waiter) => match node.execute(now, &command) {
+                Ok(Reply::Started(op)) => {
                     waiter.tell(Told::Taken);
                     self.waiters.add(op, waiter);
                 }
+                Ok(Reply::Done(_)) => {}
                 Err(error) => waiter.tell(Told::Refused(error)),
             },
-            Command::Ask(ask) => ask(node, now),
+            Command::Do(command, asker) => {
+                if let Ok(Reply::Done(was_there)) = node.execute(now, &command) {
+                    // Who asked may have gone.
+                    let _unheard = asker.try_send(was_there);
+                }
+            }
+            Command::Ask(ask) => ask(node),
             Command::Subscribe(subscriber) => {
                 self.subscribers.retain(|subscriber| !subscriber.is_closed());
                 self.subscribers.push(subscriber);

@@ -1,14 +1,14 @@
 //! The handle: what callers ask of the node.
 
-use crate::callers::Command;
+use crate::callers;
 use crate::error::Error;
 use crate::operation::{Operation, Values};
 use crate::waiters::{Told, Waiter};
 use async_channel::{Receiver, Sender, bounded, unbounded};
 use bytes::Bytes;
 use futures_core::Stream;
-use khashmir::node::{CommandError, Pong, Stats};
-use khashmir::{Contact, Event, Id, Instant, Node, OpId};
+use khashmir::node::{Pong, Stats};
+use khashmir::{Command, Contact, Event, Id, Node};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const MAX_EVENTS_BEHIND: usize = 64;
 /// [`Error::Stopped`].
 #[derive(Clone, Debug)]
 pub struct Handle {
-    commands: Sender<Command>,
+    commands: Sender<callers::Command>,
     /// Tells the driver that a waiter has gone.
     abandoned: Sender<()>,
     id: Id,
@@ -32,7 +32,7 @@ pub struct Handle {
 
 impl Handle {
     pub(crate) fn new(
-        commands: Sender<Command>,
+        commands: Sender<callers::Command>,
         abandoned: Sender<()>,
         id: Id,
         local_addrs: Vec<SocketAddr>,
@@ -53,9 +53,8 @@ impl Handle {
     /// Enters the network ([`Node::join`]). Returns how many contacts the node then has; with none,
     /// it keeps trying.
     pub async fn join(&self, bootstrap: &[SocketAddr]) -> Result<usize, Error> {
-        let bootstrap = bootstrap.to_vec();
-        let start = move |node: &mut Node, now| node.join(now, &bootstrap);
-        self.finish(start, |event| match event {
+        let join = Command::Join { bootstrap: bootstrap.to_vec() };
+        self.finish(join, |event| match event {
             Event::JoinFinished { contacts, .. } => Some(contacts),
             _ => None,
         })
@@ -64,26 +63,20 @@ impl Handle {
 
     /// Asks whether a node is at `addr` ([`Node::ping`]).
     pub async fn ping(&self, addr: SocketAddr) -> Result<Pong, Error> {
-        let pinged = self.finish(
-            move |node, now| node.ping(now, addr),
-            |event| match event {
-                Event::PingFinished { result, .. } => Some(result),
-                _ => None,
-            },
-        );
+        let pinged = self.finish(Command::Ping { addr }, |event| match event {
+            Event::PingFinished { result, .. } => Some(result),
+            _ => None,
+        });
         Ok(pinged.await??)
     }
 
     /// Looks up who is closest to `target` ([`Node::find_node`]): up to 8 contacts of each address
     /// family, closest first.
     pub async fn find_node(&self, target: Id) -> Result<Vec<Contact>, Error> {
-        self.finish(
-            move |node, now| node.find_node(now, target),
-            |event| match event {
-                Event::FindNodeFinished { closest, .. } => Some(closest),
-                _ => None,
-            },
-        )
+        self.finish(Command::FindNode { target }, |event| match event {
+            Event::FindNodeFinished { closest, .. } => Some(closest),
+            _ => None,
+        })
         .await
     }
 
@@ -92,54 +85,54 @@ impl Handle {
     pub async fn get(&self, key: Id, wanted: usize) -> Result<Values, Error> {
         // Not bounded here: the node itself finds no more than 1,536 values for one get.
         let told = unbounded();
-        let started = self.begin(told, move |node, now| node.get(now, key, wanted));
+        let started = self.begin(told, Command::Get { key, wanted });
         Ok(Values::new(started.await?))
     }
 
     /// Stores `value` under `key` once ([`Node::put`]). Returns how many nodes confirmed it: with
     /// none, it is stored nowhere.
     pub async fn put(&self, key: Id, value: &[u8]) -> Result<usize, Error> {
-        let value = value.to_vec();
-        self.finish(move |node, now| node.put(now, key, &value), copies).await
+        self.finish(Command::Put { key, value: Bytes::copy_from_slice(value) }, copies).await
     }
 
     /// Stores `value` under `key` and keeps it there until [`unpublish`](Self::unpublish)
     /// ([`Node::publish`]). Returns how many nodes confirmed it the first time. Dropping the future
     /// ends only the first store: the value stays published.
     pub async fn publish(&self, key: Id, value: &[u8]) -> Result<usize, Error> {
-        let value = value.to_vec();
-        self.finish(move |node, now| node.publish(now, key, &value), copies).await
+        self.finish(Command::Publish { key, value: Bytes::copy_from_slice(value) }, copies).await
     }
 
     /// Lets a published value be forgotten. Returns whether it was published.
     pub async fn unpublish(&self, key: Id, value: &[u8]) -> Result<bool, Error> {
-        let value = value.to_vec();
-        self.ask(move |node, now| node.unpublish(now, key, &value)).await
+        let (asker, answer) = bounded(1);
+        let unpublish = Command::Unpublish { key, value: Bytes::copy_from_slice(value) };
+        self.send(callers::Command::Do(unpublish, asker)).await?;
+        answer.recv().await.map_err(|_| Error::Stopped)
     }
 
     /// The values published, each with its key.
     pub async fn publications(&self) -> Result<Vec<(Id, Bytes)>, Error> {
-        self.ask(|node, _| node.publications().map(|(key, value)| (key, value.clone())).collect()).await
+        self.ask(|node| node.publications().map(|(key, value)| (key, value.clone())).collect()).await
     }
 
     /// Counters and sizes.
     pub async fn stats(&self) -> Result<Stats, Error> {
-        self.ask(|node, _| node.stats()).await
+        self.ask(|node| node.stats()).await
     }
 
     /// What [`Node::restore`] needs.
     pub async fn snapshot(&self) -> Result<Bytes, Error> {
-        self.ask(|node, _| node.snapshot()).await
+        self.ask(|node| node.snapshot()).await
     }
 
     /// All contacts in the routing tables.
     pub async fn contacts(&self) -> Result<Vec<Contact>, Error> {
-        self.ask(|node, _| node.contacts().collect()).await
+        self.ask(|node| node.contacts().collect()).await
     }
 
     /// The address that others agree we have, in each family.
     pub async fn outside_addresses(&self) -> Result<Vec<SocketAddr>, Error> {
-        self.ask(|node, _| node.outside_addresses().collect()).await
+        self.ask(|node| node.outside_addresses().collect()).await
     }
 
     /// What happens to the node from now on, beside operations: that its outside address changed,
@@ -147,7 +140,7 @@ impl Handle {
     /// falls more than 64 behind loses the oldest.
     pub async fn events(&self) -> Result<impl Stream<Item = Event> + Send + Unpin + use<>, Error> {
         let (subscriber, events) = bounded(MAX_EVENTS_BEHIND);
-        self.send(Command::Subscribe(subscriber)).await?;
+        self.send(callers::Command::Subscribe(subscriber)).await?;
         Ok(Box::pin(events))
     }
 
@@ -155,38 +148,34 @@ impl Handle {
     /// any handle asks later, fails with [`Error::Stopped`].
     pub async fn shutdown(&self) {
         let (stopped, wait) = bounded::<()>(1);
-        if self.send(Command::Stop(stopped)).await.is_ok() {
+        if self.send(callers::Command::Stop(stopped)).await.is_ok() {
             // The driver drops the sender when all else is closed.
             let _closed = wait.recv().await;
         }
     }
 
-    async fn send(&self, command: Command) -> Result<(), Error> {
+    async fn send(&self, command: callers::Command) -> Result<(), Error> {
         self.commands.send(command).await.map_err(|_| Error::Stopped)
     }
 
     /// The answer to a question that the node answers at once.
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Node, Instant) -> T + Send + 'static,
+        question: impl FnOnce(&Node) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = bounded(1);
-        let ask = move |node: &mut Node, now| {
+        let ask = move |node: &Node| {
             // Who asked may have gone.
-            let _unheard = reply.try_send(question(node, now));
+            let _unheard = reply.try_send(question(node));
         };
-        self.send(Command::Ask(Box::new(ask))).await?;
+        self.send(callers::Command::Ask(Box::new(ask))).await?;
         answer.recv().await.map_err(|_| Error::Stopped)
     }
 
     /// Starts an operation and waits for the event that `read` knows.
-    async fn finish<T>(
-        &self,
-        start: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError> + Send + 'static,
-        read: impl Fn(Event) -> Option<T>,
-    ) -> Result<T, Error> {
+    async fn finish<T>(&self, command: Command, read: impl Fn(Event) -> Option<T>) -> Result<T, Error> {
         // The answer to the command, and the final event.
-        let mut operation = self.begin(bounded(2), start).await?;
+        let mut operation = self.begin(bounded(2), command).await?;
         loop {
             if let Some(outcome) = read(operation.next().await?) {
                 return Ok(outcome);
@@ -198,11 +187,11 @@ impl Handle {
     async fn begin(
         &self,
         (teller, told): (Sender<Told>, Receiver<Told>),
-        start: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError> + Send + 'static,
+        command: Command,
     ) -> Result<Operation, Error> {
         // Made before the command is sent, so that whoever gives up while it waits is noticed.
         let operation = Operation::new(told, self.abandoned.clone());
-        self.send(Command::Start(Box::new(start), Waiter(teller))).await?;
+        self.send(callers::Command::Start(command, Waiter(teller))).await?;
         operation.taken().await
     }
 }

@@ -3,7 +3,7 @@
 use async_channel::Sender;
 use khashmir::node::CommandError;
 use khashmir::{Event, OpId};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What a caller is told of an operation: first whether the node has taken it.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Waiter {
 /// The waiters of the operations that run: as many at most as the node has slots for operations.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    by_op: HashMap<OpId, Waiter>,
+    by_op: BTreeMap<OpId, Waiter>,
 }
 
 impl Waiters {

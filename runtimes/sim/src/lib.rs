@@ -18,7 +18,11 @@
 //! let get = network.get(nodes[7], key, 1);
 //! assert_eq!(network.run_until_finished(get).values, ["where to find it"]);
 //! ```
+//!
+//! A node has a [`Handle`](khashmir_driver::Handle) too, as with any driver: code that uses one runs
+//! here in virtual time, with [`Network::block_on`].
 
+mod handles;
 mod link;
 mod schedule;
 mod watched;
@@ -28,6 +32,7 @@ pub use watched::Outcome;
 
 use bytes::Bytes;
 use core::time::Duration;
+use handles::Bell;
 use khashmir::config::{AddressFamilies, Config};
 use khashmir::krpc::CompactAddress;
 use khashmir::node::CommandError;
@@ -37,6 +42,7 @@ use schedule::{Occurrence, Schedule};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use watched::Watched;
 
 /// Names a node of a [`Network`], up or down.
@@ -65,6 +71,8 @@ pub struct Network {
     schedule: Schedule,
     trace: Sha1,
     traffic: Traffic,
+    /// Rung when somebody who holds a handle wants something.
+    bell: Arc<Bell>,
 }
 
 /// What a network has carried.
@@ -112,6 +120,7 @@ impl Network {
             schedule: Schedule::default(),
             trace: Sha1::new(),
             traffic: Traffic::default(),
+            bell: Arc::default(),
         }
     }
 

@@ -5,8 +5,10 @@ use core::time::Duration;
 use khashmir::config::{Config, ConfigError};
 use khashmir::node::CommandError;
 use khashmir::{Event, Instant, Node, OpId};
+use khashmir_driver::{Callers, Handle};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::task::Context;
 
 /// An operation from its start to its final event.
 #[derive(Clone, Debug)]
@@ -26,6 +28,13 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+/// What became of a node that did what its callers asked.
+pub(crate) enum Served {
+    GoesOn,
+    /// They, or the loss of the last handle, stopped it.
+    Stopped,
+}
+
 /// A node that is up.
 #[derive(Debug)]
 pub(crate) struct Watched {
@@ -35,6 +44,8 @@ pub(crate) struct Watched {
     finished: BTreeMap<OpId, Outcome>,
     latest: Option<OpId>,
     outside_changes: u64,
+    /// Who holds a handle. What they started is not in `running`: they are told of it.
+    callers: Option<Callers>,
 }
 
 impl Watched {
@@ -62,6 +73,7 @@ impl Watched {
             finished: BTreeMap::new(),
             latest: None,
             outside_changes: 0,
+            callers: None,
         };
         watched.check(now);
         watched
@@ -92,6 +104,27 @@ impl Watched {
         Ok(op)
     }
 
+    /// A handle to the node, once.
+    pub(crate) fn handle(&mut self, addrs: &[SocketAddr]) -> Option<Handle> {
+        if self.callers.is_some() {
+            return None;
+        }
+        let (handle, callers) = Callers::new(&self.node, addrs.to_vec());
+        self.callers = Some(callers);
+        Some(handle)
+    }
+
+    /// Does what those who hold a handle ask. `None`: nothing.
+    pub(crate) fn serve(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<Served> {
+        let callers = self.callers.as_mut()?;
+        if callers.poll_ready(cx).is_pending() {
+            return None;
+        }
+        let goes_on = callers.serve(now, &mut self.node);
+        self.check(now);
+        Some(if goes_on { Served::GoesOn } else { Served::Stopped })
+    }
+
     /// The next datagram to send.
     pub(crate) fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
         let mut datagram = BytesMut::new();
@@ -106,6 +139,18 @@ impl Watched {
     /// Takes all events in.
     pub(crate) fn poll_events(&mut self, now: Instant) {
         while let Some(event) = self.node.poll_event() {
+            let op = match &event {
+                Event::ValueFound { op, .. } => Some(*op),
+                event => event.finished(),
+            };
+            if let Some(callers) = &mut self.callers
+                && op.is_none_or(|op| !self.running.contains_key(&op))
+            {
+                callers.hand_out(event.clone());
+                if op.is_some() {
+                    continue;
+                }
+            }
             if let Event::ValueFound { op, value } = event {
                 let Some(running) = self.running.get_mut(&op) else {
                     panic!("law 3: a value for {op:?}, which is over or never was");

@@ -24,17 +24,16 @@
 //! One task owns the node. It lives on smol's global executor until
 //! [`shutdown`](Handle::shutdown), or until the last [`Dht`] is dropped.
 
-mod task;
+mod runtime;
 
 pub use khashmir_driver::{Error, Handle, Sockets, Values};
 
-use khashmir::config::ConfigError;
-use khashmir::{Config, Node};
-use khashmir_driver::{Callers, Clock, seed};
+use khashmir::Config;
+use khashmir_driver::{Driver, run};
+use runtime::{Socket, Timer};
 use std::io;
 use std::ops::Deref;
 use std::time::Duration;
-use task::Task;
 
 /// A node that runs on smol: [`Handle`] has what can be asked of it.
 #[derive(Clone, Debug)]
@@ -44,28 +43,21 @@ impl Dht {
     /// Starts a new node, which knows nobody, on `sockets`. Their families are those of its
     /// configuration, whatever that says.
     ///
-    /// Fails if the configuration cannot work ([`ConfigError`] inside), or the system has no
-    /// randomness or cannot watch the sockets.
+    /// Fails if the configuration cannot work ([`ConfigError`](khashmir::config::ConfigError) inside),
+    /// or the system has no randomness or cannot watch the sockets.
     pub fn start(sockets: Sockets, config: Config) -> io::Result<Dht> {
-        let config = Config { address_families: sockets.address_families(), ..config };
-        let clock = Clock::start();
-        let node = Node::new(config, seed()?, clock.now()).map_err(invalid)?;
-        Dht::run(sockets, clock, node)
+        Ok(Dht::run(Driver::start(sockets, config, Socket::watch)?))
     }
 
     /// Starts the node that made `snapshot`, after it was down for `downtime`; otherwise as
     /// [`start`](Self::start).
     pub fn restore(sockets: Sockets, config: Config, snapshot: &[u8], downtime: Duration) -> io::Result<Dht> {
-        let config = Config { address_families: sockets.address_families(), ..config };
-        let clock = Clock::start();
-        let node = Node::restore(config, snapshot, downtime, seed()?, clock.now()).map_err(invalid)?;
-        Dht::run(sockets, clock, node)
+        Ok(Dht::run(Driver::restore(sockets, config, snapshot, downtime, Socket::watch)?))
     }
 
-    fn run(sockets: Sockets, clock: Clock, node: Node) -> io::Result<Dht> {
-        let (handle, callers) = Callers::new(&node, sockets.local_addrs()?);
-        smol::spawn(Task::new(node, clock, sockets, callers)?.run()).detach();
-        Ok(Dht(handle))
+    fn run((handle, driver): (Handle, Driver<Socket>)) -> Dht {
+        smol::spawn(run(driver, Timer::never())).detach();
+        Dht(handle)
     }
 }
 
@@ -75,8 +67,4 @@ impl Deref for Dht {
     fn deref(&self) -> &Handle {
         &self.0
     }
-}
-
-fn invalid(error: ConfigError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error)
 }

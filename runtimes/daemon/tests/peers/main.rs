@@ -15,6 +15,7 @@ mod mirror;
 mod liar;
 mod machine;
 
+mod conformance;
 mod lan;
 mod limits;
 mod lying;

@@ -1,0 +1,7 @@
+//! The suite of all drivers, on mio.
+
+#![allow(clippy::unwrap_used)]
+
+mod runtime;
+
+khashmir_driver_testing::driver_suite!(runtime::Mio);
