@@ -8,7 +8,7 @@ mod apt;
 mod checks;
 mod mirror;
 mod reply;
-pub(crate) mod scene;
+mod scene;
 mod suite;
 
 use std::fmt;
