@@ -4,6 +4,10 @@
 //! mirror and a client around any apt proxy, and `peer URL HASH` asks a peer for its file. Each [`Check`] cites the sentence that it rests on. [`Runner`] runs
 //! the checks that were chosen; [`Report`] says what came of it, as text, JSON or JUnit XML.
 //!
+//! `khashmir-conformance proxy URL` puts a mirror and a client around an apt proxy, any one, and the
+//! real apt-get where it is installed ([`proxy`]); what apt does is written down in `APT.md`.
+//! `khashmir-conformance peer URL HASH` asks a peer over HTTP for a file that it has ([`peer`]).
+//!
 //! [`session`] and [`probes`] are what a 2008 node sent: every datagram of the one reads, and writes
 //! back to the same bytes; to every one of the other our node answers as the 2008 node did, or
 //! better, as a table in the tests says. The recordings themselves lie in `vectors/recordings`, for

@@ -1,6 +1,7 @@
 //! HTTP/1.1 as the checks need it: a client that sends what it is told and reads strictly.
 
 mod client;
+pub(crate) mod judge;
 
 pub use client::{Answer, Broken, Client, Framing};
 

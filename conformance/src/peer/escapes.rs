@@ -2,7 +2,7 @@
 
 use super::Target;
 use crate::check::{Check, Outcome, Unmet};
-use crate::proxy::scene::{unlike, whole};
+use crate::http::judge::{unlike, whole};
 
 const ANY: &str = "A server accepts any escaping of the same bytes.";
 

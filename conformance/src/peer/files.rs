@@ -1,9 +1,9 @@
 //! The file, whole and in pieces.
 
-use super::{PIECE, Target, next};
+use super::{PIECE, Target};
 use crate::check::{Check, Outcome};
 use crate::http::Framing;
-use crate::proxy::scene::{ensure, exactly, unlike, whole};
+use crate::http::judge::{ensure, exactly, next, unlike, whole};
 
 pub(super) const CHECKS: &[Check<Target>] = &[
     Check::required("file/whole", 6, "a file of one piece is 200", all),

@@ -1,9 +1,9 @@
 //! What a stranger may try.
 
-use super::{Target, next};
+use super::Target;
 use crate::check::{Check, Outcome, Unmet};
+use crate::http::judge::{ensure, next, unlike};
 use crate::http::{Broken, Client};
-use crate::proxy::scene::{ensure, unlike};
 
 pub(super) const CHECKS: &[Check<Target>] = &[
     Check::hardening("hardening/nothing-else", 6, "The request target is in origin form.", nothing_else),
@@ -121,5 +121,5 @@ fn half_heads(target: &Target) -> Outcome {
     let mut client = target.client()?;
     target.ask(&mut client, &target.path(), &["Range: bytes=0-0"])?;
     let answer = next(&mut client)?;
-    crate::proxy::scene::status(&answer, &[200, 206])
+    crate::http::judge::status(&answer, &[200, 206])
 }

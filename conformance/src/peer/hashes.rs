@@ -4,7 +4,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::{PIECE, Target};
 use crate::check::{Check, Outcome, Unmet};
-use crate::proxy::scene::{ensure, whole};
+use crate::http::judge::{ensure, whole};
 
 pub(super) const CHECKS: &[Check<Target>] = &[
     Check::required(
@@ -37,7 +37,7 @@ fn wanted(target: &Target) -> Result<(String, Vec<u8>), Unmet> {
 
 fn served(target: &Target) -> Outcome {
     let (path, _) = wanted(target)?;
-    crate::proxy::scene::status(&target.get(&path, &[])?, &[200])
+    crate::http::judge::status(&target.get(&path, &[])?, &[200])
 }
 
 fn media(target: &Target) -> Outcome {

@@ -1,9 +1,9 @@
 //! Connections and requests.
 
-use super::{Target, next};
+use super::Target;
 use crate::check::{Check, Outcome, Unmet};
 use crate::http::Client;
-use crate::proxy::scene::{ensure, exactly, status, unlike, whole};
+use crate::http::judge::{ensure, exactly, next, status, unlike, whole};
 
 pub(super) const CHECKS: &[Check<Target>] = &[
     Check::required("http/keep-alive", 6, "HTTP/1.1 with keep-alive", keep_alive),

@@ -15,6 +15,7 @@ use sha1::Digest as _;
 
 use crate::check::{Check, Outcome, Unmet};
 use crate::cli::{RunArgs, Unusable};
+use crate::http::judge::next;
 use crate::http::{Answer, Client};
 use crate::proxy::address;
 
@@ -144,10 +145,6 @@ fn path(hash: &[u8]) -> String {
         byte => format!("%{byte:02X}"),
     };
     format!("/~/{}", hash.iter().map(escape).collect::<String>())
-}
-
-fn next(client: &mut Client) -> Result<Answer, Unmet> {
-    client.read().map_err(|error| Unmet::failed("an answer", error.to_string()))
 }
 
 /// All checks for peers.

@@ -1,6 +1,6 @@
 //! Checks for proxies between apt and its mirror: a mirror and a client around one.
 //!
-//! The proxy is asked for files of a [`mirror`] that does exactly what each check says, by a client
+//! The proxy is asked for files of a mirror that does exactly what each check says, by a client
 //! that judges as apt would: a cut is resumed, a wrong byte, a wrong length, a 5xx and a 1xx are
 //! fatal. What apt does is written down in `APT.md`.
 
@@ -8,7 +8,7 @@ mod apt;
 mod checks;
 mod mirror;
 mod reply;
-pub(crate) mod scene;
+mod scene;
 mod suite;
 
 use std::fmt;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use khashmir_conformance::check::{Runner, Selection};
 use khashmir_conformance::peer::{Target, checks};
-use khashmir_conformance::report::{CheckReport, Status};
+use khashmir_conformance::report::list::render;
+use khashmir_conformance::report::{CheckReport, Format, Status};
 use sha2::Digest as _;
 
 /// A fault of the tiny peer, and the checks that fail because of it.
@@ -125,6 +126,12 @@ fn a_file_of_one_piece_is_checked_as_far_as_it_goes() {
     let of = |status| reports.iter().filter(|report| report.status == status).count();
     let failed: Vec<_> = reports.iter().filter(|report| report.status == Status::Failed).collect();
     assert!(failed.is_empty() && of(Status::Skipped) >= 5, "{failed:#?}");
+}
+
+#[test]
+fn the_table_is_of_these_checks() {
+    let table = render(&checks(), Format::Markdown);
+    assert!(include_str!("../../README.md").contains(table.trim()), "README.md has not this table:\n{table}");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use khashmir_conformance::check::{Level, Runner, Selection};
 use khashmir_conformance::proxy::{Target, checks};
-use khashmir_conformance::report::{CheckReport, Status};
+use khashmir_conformance::report::list::render;
+use khashmir_conformance::report::{CheckReport, Format, Status};
 
 use faults::FAULTS;
 
@@ -97,6 +98,62 @@ fn every_check_rests_on_what_stands_somewhere() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_tables_are_of_these_checks() {
+    let list = render(&checks(), Format::Markdown);
+    let groups = list.split("\n\n").next().unwrap();
+    assert!(include_str!("../../README.md").contains(groups), "README.md has not this table:\n{groups}");
+    let measured = include_str!("../../proxies.md");
+    let rows: Vec<&str> =
+        measured.lines().filter(|line| line.starts_with("| `") && line.split('|').count() == 9).collect();
+    let name = |row: &&str| row.split('`').nth(1).unwrap().to_owned();
+    let names: Vec<String> = checks().iter().map(|check| check.name.to_owned()).collect();
+    assert_eq!(
+        rows.iter().map(name).collect::<Vec<_>>(),
+        names,
+        "conformance/compare-proxies writes it anew"
+    );
+    // The daemon's own tests hold it to that.
+    let ours = |row: &&str| row.split('|').nth(5).unwrap().trim() == "ok";
+    assert!(rows.iter().all(ours), "the daemon passes all");
+}
+
+/// The command against a proxy with this fault, told to run these checks.
+fn command(proxy: &str, only: &str) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_khashmir-conformance"))
+        .args(["proxy", proxy, "--patience", "3", "--only", only])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_command_says_what_came_of_it() {
+    let right = format!("http://{}", tiny::start("", PATIENCE / 4));
+    let output = command(&right, "ranges");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let wrong = format!("http://{}", tiny::start("range-off-by-one", PATIENCE / 4));
+    let output = command(&wrong, "ranges");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("ranges/from [required]") && text.contains("bytes 60000 to 99999"), "{text}");
+}
+
+#[test]
+fn the_command_says_why_nothing_can_be_checked() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = command(&format!("http://{nobody}"), "*");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no proxy at"), "{output:?}");
+    // A server that is no proxy.
+    let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", peer.local_addr().unwrap());
+    thread::spawn(move || peer.incoming().for_each(drop));
+    let output = command(&url, "*");
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("the proxy gives nothing from a mirror"), "{text}");
 }
 
 #[test]

@@ -9,9 +9,10 @@ mod root;
 use std::time::{Duration, Instant};
 
 use super::reply::{Doc, NEW, OLD, Reply, Step};
-use super::scene::{Scene, ensure};
+use super::scene::Scene;
 use super::{Target, suite::sha256};
 use crate::check::{Check, Outcome, Unmet};
+use crate::http::judge::ensure;
 use archive::{Archive, BIG, DEBS, ODD, Suite};
 use root::{Root, Run};
 

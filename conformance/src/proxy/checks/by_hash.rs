@@ -4,9 +4,9 @@ use sha2::{Digest as _, Sha512};
 
 use super::{Rows, hardening, recommended, required};
 use crate::check::Outcome;
+use crate::http::judge::{ensure, whole, whole_or_cut};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, NEW, OLD};
-use crate::proxy::scene::{ensure, whole, whole_or_cut};
 use crate::proxy::suite::{PACKAGES, RELEASE, Suite, noise};
 
 pub(super) const CHECKS: Rows = &[

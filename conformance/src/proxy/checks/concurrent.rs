@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{Rows, hardening, joined, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, part, whole};
 use crate::proxy::Target;
 use crate::proxy::mirror::Gate;
 use crate::proxy::reply::{Doc, Step};
-use crate::proxy::scene::{DEB, Scene, ensure, part, whole};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[
@@ -64,7 +65,7 @@ fn all_ask(scene: &Scene, content: &[u8], lines: impl Fn(usize) -> Vec<String>) 
             .into_iter()
             .map(|(mut client, all)| {
                 threads.spawn(move || {
-                    let answer = crate::proxy::scene::next(&mut client)?;
+                    let answer = crate::http::judge::next(&mut client)?;
                     if all { whole(&answer, content) } else { part(&answer, content, 1_000..LEN) }
                 })
             })
@@ -98,7 +99,7 @@ fn first_leaves(target: &Target) -> Outcome {
     drop(first);
     thread::sleep(Duration::from_millis(100));
     gate.open();
-    whole(&crate::proxy::scene::next(&mut second)?, &content)
+    whole(&crate::http::judge::next(&mut second)?, &content)
 }
 
 fn range_and_whole(target: &Target) -> Outcome {

@@ -3,11 +3,12 @@
 use std::thread;
 
 use super::{Rows, recommended, required};
-use crate::check::Outcome;
+use crate::check::{Outcome, Unmet};
 use crate::http::Broken;
+use crate::http::judge::{ensure, next, whole};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, Reply};
-use crate::proxy::scene::{DEB, ensure, next, whole};
+use crate::proxy::scene::DEB;
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[
@@ -64,39 +65,32 @@ fn close(target: &Target) -> Outcome {
 }
 
 fn mirror_closes(target: &Target) -> Outcome {
-    let scene = target.scene();
-    let mut client = scene.client()?;
-    for n in 0..5 {
-        let content = noise(130 + n, 2_000);
-        let doc = Doc::new(content.clone()).line("Connection: close");
-        scene.script(&name(n), move |asked| doc.answer(asked).close());
-        scene.ask(&mut client, &name(n), &[])?;
-        whole(&next(&mut client)?, &content)?;
-    }
-    Ok(())
+    closing(target, Some("Connection: close"))
 }
 
 /// The mirror says nothing of closing, and has closed when the next request comes.
 fn idle_mirror(target: &Target) -> Outcome {
+    closing(target, None)
+}
+
+/// One file after the other from a mirror that closes after each.
+fn closing(target: &Target, line: Option<&str>) -> Outcome {
     let scene = target.scene();
-    for n in 0..5 {
-        let content = noise(140 + n, 2_000);
-        let doc = Doc::new(content.clone());
-        scene.script(&name(n), move |asked| doc.answer(asked).close());
-    }
     let mut client = scene.client()?;
     for n in 0..5 {
-        scene.ask(&mut client, &name(n), &[])?;
         let content = noise(140 + n, 2_000);
-        match client.read() {
-            Ok(answer) => whole(&answer, &content)?,
-            // apt connects again, and asks once more.
-            Err(Broken::Cut(_)) => {
+        let doc = line.into_iter().fold(Doc::new(content.clone()), Doc::line);
+        scene.script(&name(n), move |asked| doc.answer(asked).close());
+        let asked = scene.ask(&mut client, &name(n), &[]);
+        match asked.map(|()| client.read()) {
+            Ok(Ok(answer)) => whole(&answer, &content)?,
+            Ok(Err(Broken::Cut(_))) | Err(_) => {
+                // apt connects again, and asks once more.
                 client = scene.client()?;
                 scene.ask(&mut client, &name(n), &[])?;
                 whole(&next(&mut client)?, &content)?;
             }
-            Err(other) => return Err(crate::check::Unmet::failed("an answer", other.to_string())),
+            Ok(Err(other)) => return Err(Unmet::failed("an answer", other.to_string())),
         }
     }
     Ok(())

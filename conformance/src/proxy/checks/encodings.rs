@@ -2,9 +2,10 @@
 
 use super::{Rows, required};
 use crate::check::Outcome;
+use crate::http::judge::{ensure, whole};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, Reply};
-use crate::proxy::scene::{DEB, ensure, whole};
+use crate::proxy::scene::DEB;
 use crate::proxy::suite::{PACKAGES, noise};
 
 pub(super) const CHECKS: Rows = &[

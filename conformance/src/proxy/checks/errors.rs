@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{Rows, hardening, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, next, status, unlike, whole, whole_or_cut};
 use crate::http::{Answer, Broken};
 use crate::proxy::Target;
 use crate::proxy::mirror::refusing;
 use crate::proxy::reply::{Doc, Reply};
-use crate::proxy::scene::{DEB, Scene, ensure, next, status, unlike, whole, whole_or_cut};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::{RELEASE, noise};
 
 pub(super) const CHECKS: Rows = &[

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::{Rows, hardening, recommended, required};
 use crate::check::{Outcome, Unmet};
 use crate::http::Framing;
+use crate::http::judge::{ensure, next, status, unlike, whole};
 use crate::proxy::Target;
 use crate::proxy::reply::Doc;
-use crate::proxy::scene::{DEB, ensure, next, status, unlike, whole};
+use crate::proxy::scene::DEB;
 use crate::proxy::suite::{Suite, noise};
 
 pub(super) const CHECKS: Rows = &[

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::{Rows, hardening, recommended};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, unlike, whole};
 use crate::http::{Answer, Broken, Client};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, Reply};
-use crate::proxy::scene::{DEB, Scene, ensure, unlike, whole};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[

@@ -3,10 +3,11 @@
 use super::errors::refuses;
 use super::{Rows, hardening, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, next, unlike, whole, whole_or_cut};
 use crate::http::{Broken, Framing};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, Reply};
-use crate::proxy::scene::{DEB, ensure, next, unlike, whole, whole_or_cut};
+use crate::proxy::scene::DEB;
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::{Rows, pause, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, next, part, status, unlike, whole};
 use crate::http::{Answer, Broken, Client};
 use crate::proxy::Target;
 use crate::proxy::mirror::Gate;
 use crate::proxy::reply::{Doc, OLD, Reply};
-use crate::proxy::scene::{Scene, ensure, next, part, status, unlike, whole};
+use crate::proxy::scene::Scene;
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[

@@ -2,10 +2,11 @@
 
 use super::{Rows, hardening, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{exactly, part, status, unlike, whole};
 use crate::http::{Broken, content_range};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, NEW, OLD};
-use crate::proxy::scene::{DEB, Scene, exactly, part, status, unlike, whole};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::{PACKAGES, noise};
 
 pub(super) const CHECKS: Rows = &[

@@ -3,9 +3,10 @@
 use super::{Rows, hardening, required};
 use crate::check::{Outcome, Unmet};
 use crate::http::Answer;
+use crate::http::judge::{ensure, next, whole};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, Reply};
-use crate::proxy::scene::{DEB, Scene, ensure, next, whole};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::{Rows, pause, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, next, whole};
 use crate::proxy::Target;
 use crate::proxy::mirror::Gate;
 use crate::proxy::reply::{Doc, Reply, Step};
-use crate::proxy::scene::{DEB, ensure, next, whole};
+use crate::proxy::scene::DEB;
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[

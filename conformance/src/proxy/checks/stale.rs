@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::{Rows, recommended, required};
 use crate::check::Outcome;
+use crate::http::judge::whole;
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, NEW, OLD};
-use crate::proxy::scene::{DEB, whole};
+use crate::proxy::scene::DEB;
 use crate::proxy::suite::{PACKAGES, RELEASE, Suite, noise};
 
 pub(super) const CHECKS: Rows = &[

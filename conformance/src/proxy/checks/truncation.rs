@@ -3,10 +3,11 @@
 use super::{Rows, recommended, required};
 use crate::check::{Outcome, Unmet};
 use crate::http::Broken;
+use crate::http::judge::{ensure, part, unlike, whole, whole_or_cut};
 use crate::proxy::Target;
 use crate::proxy::mirror::Gate;
 use crate::proxy::reply::{Doc, OLD, Reply, Step};
-use crate::proxy::scene::{DEB, Scene, ensure, part, unlike, whole, whole_or_cut};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::noise;
 
 pub(super) const CHECKS: Rows = &[

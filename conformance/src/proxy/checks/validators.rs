@@ -2,9 +2,10 @@
 
 use super::{Rows, recommended, required};
 use crate::check::{Outcome, Unmet};
+use crate::http::judge::{ensure, next, status, whole};
 use crate::proxy::Target;
 use crate::proxy::reply::{Doc, NEW, OLD, Reply};
-use crate::proxy::scene::{DEB, Scene, ensure, next, status, whole};
+use crate::proxy::scene::{DEB, Scene};
 use crate::proxy::suite::{RELEASE, Suite, noise};
 
 pub(super) const CHECKS: Rows = &[
@@ -142,5 +143,5 @@ fn unasked(target: &Target) -> Outcome {
         0 => Reply::head(304, &doc.validators()),
         _ => doc.answer(asked),
     });
-    crate::proxy::scene::whole_or_cut(scene.try_get(RELEASE, &[])?, &content)
+    crate::http::judge::whole_or_cut(scene.try_get(RELEASE, &[])?, &content)
 }
