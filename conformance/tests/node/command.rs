@@ -69,7 +69,7 @@ fn a_failure_is_told_in_every_format() {
         "expected  port ",
         "came      port 1\n",
         "|d1:ad2:id20:",
-        "7:ip_addr",
+        "  received:\n    0000  64 31 3a 72 64 32 3a 69 64 32 30 3a",
     ];
     for told in told {
         assert!(people.contains(told), "{told}: {people}");

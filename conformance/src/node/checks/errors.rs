@@ -2,7 +2,7 @@
 
 use super::super::message::{Query, random_id};
 use super::super::target::Target;
-use super::{Check, recorded, refused, token};
+use super::{Check, recorded, refused, same, token};
 use crate::check::Outcome;
 
 const UNKNOWN: &str = "method unknown";
@@ -43,7 +43,7 @@ pub(super) static CHECKS: &[Check] = &[
             shape(t, Query::store_value(&random_id(), b"v", b"no token"))
         },
     )
-    .in_2008(recorded("unknown_method")),
+    .in_2008(same(2)),
     Check::recommended(
         "errors/one-text-for-a-code",
         2,
