@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::check::{Check, Level, Runner, Selection};
+use crate::node;
 use crate::peer;
 use crate::proxy;
 use crate::report::{self, Format, Report};
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Node(node::Args),
     Proxy(proxy::Args),
     Peer(peer::Args),
 }
@@ -101,6 +103,7 @@ const UNUSABLE: u8 = 2;
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Node(args) => node::main(&args),
         Command::Proxy(args) => proxy::main(&args),
         Command::Peer(args) => peer::main(&args),
     };

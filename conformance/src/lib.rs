@@ -1,7 +1,7 @@
 //! Shows whether an implementation keeps to the protocol, whatever wrote it.
 //!
-//! `khashmir-conformance proxy URL` plays a mirror and a client around any apt proxy, and `peer URL
-//! HASH` asks a peer for its file. Each [`Check`] cites the sentence that it rests on. [`Runner`] runs
+//! `khashmir-conformance node ADDR` plays peers over UDP against a running node, `proxy URL` plays a
+//! mirror and a client around any apt proxy, and `peer URL HASH` asks a peer for its file. Each [`Check`] cites the sentence that it rests on. [`Runner`] runs
 //! the checks that were chosen; [`Report`] says what came of it, as text, JSON or JUnit XML.
 //!
 //! `khashmir-conformance proxy URL` puts a mirror and a client around an apt proxy, any one, and the
@@ -18,6 +18,7 @@
 pub mod check;
 pub mod cli;
 pub mod http;
+pub mod node;
 pub mod peer;
 pub mod proxy;
 mod recordings;

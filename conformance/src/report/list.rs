@@ -45,8 +45,13 @@ fn text<T>(checks: &[&'static Check<T>]) -> String {
     checks.iter().map(line).collect()
 }
 
-/// How many checks each group has, each check with its sentence, and what 2008 does otherwise.
+/// How many checks each group has, what 2008 does otherwise, and each check with its sentence.
 fn markdown<T>(checks: &[&'static Check<T>]) -> String {
+    [counts(checks), differences(checks), sentences(checks)].join("\n")
+}
+
+/// How many checks of each level each group has, as a table in Markdown.
+pub fn counts<T>(checks: &[&'static Check<T>]) -> String {
     let mut out = String::from("| group | required | recommended | hardening |\n|---|---|---|---|\n");
     let mut groups: Vec<&str> = checks.iter().map(|check| check.group()).collect();
     groups.dedup();
@@ -58,15 +63,29 @@ fn markdown<T>(checks: &[&'static Check<T>]) -> String {
         let _ = writeln!(out, "| {group} | {} |", counts(&|check| check.group() == group));
     }
     let _ = writeln!(out, "| all | {} |", counts(&|_| true));
-    // Of many checks nothing is said of 2008 because it had no part in what they try.
-    let with_2008 = checks.iter().any(|check| check.in_2008 != In2008::Unknown);
-    let (title, rule) = if with_2008 { (" in 2008 |", "---|") } else { ("", "") };
-    let _ = write!(out, "\n| check | level | where | what stands there |{title}\n|---|---|---|---|{rule}\n");
+    out
+}
+
+/// What the implementation of 2008 is known to do otherwise, as a table in Markdown; nothing if it
+/// had no part in what the checks try.
+pub fn differences<T>(checks: &[&'static Check<T>]) -> String {
+    let mut out = String::new();
+    for check in checks {
+        if let In2008::Differs { instead, source } = check.in_2008 {
+            let _ = writeln!(out, "| `{}` | {} | {instead} | {source} |", check.name, check.level);
+        }
+    }
+    let head = "| check | level | in 2008 | who says so |\n|---|---|---|---|\n";
+    if out.is_empty() { out } else { head.to_owned() + &out }
+}
+
+/// Each check with what it rests on, as a table in Markdown.
+fn sentences<T>(checks: &[&'static Check<T>]) -> String {
+    let mut out = String::from("| check | level | where | what stands there |\n|---|---|---|---|\n");
     for check in checks {
         let Check { name, level, sentence, .. } = check;
         let sentence = sentence.replace('|', "\\|");
-        let _ = write!(out, "| `{name}` | {level} | {} | {sentence} |", check.place());
-        let _ = if with_2008 { writeln!(out, " {} |", in_2008(check.in_2008)) } else { writeln!(out) };
+        let _ = writeln!(out, "| `{name}` | {level} | {} | {sentence} |", check.place());
     }
     out
 }
