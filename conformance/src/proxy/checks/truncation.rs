@@ -61,7 +61,7 @@ pub(super) const CHECKS: Rows = &[
     ),
 ];
 
-const LEN: usize = 400_000;
+const LEN: usize = 1_200_000;
 
 fn seen(target: &Target) -> Outcome {
     let (scene, content) = (target.scene(), noise(800, LEN));

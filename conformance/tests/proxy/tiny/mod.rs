@@ -211,6 +211,9 @@ impl Shared {
             request.url = format!("{}{}", url.host, unescaped(&url.path));
         }
         let key = request.url.clone();
+        if self.is("busy-is-refused") && self.count(&key, 1) > 1 {
+            return (request, Fetch::complete(403, b"busy".to_vec()));
+        }
         if self.is("decoded-line-ends") {
             url.path = unescaped(&url.path);
         }
@@ -356,8 +359,6 @@ impl Shared {
             }
             for (request, fetch) in these {
                 let close = request.close || self.is("close-after-5") && sent >= 4;
-                let busy = self.is("busy-is-refused") && self.count(&request.url, 1) > 1;
-                let fetch = if busy { Fetch::complete(403, b"busy".to_vec()) } else { fetch };
                 let written = self.answer(stream, &request, &fetch);
                 self.count(&request.url, -1);
                 sent += 1;
