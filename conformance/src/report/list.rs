@@ -47,7 +47,9 @@ fn text<T>(checks: &[&'static Check<T>]) -> String {
 
 /// How many checks each group has, what 2008 does otherwise, and each check with its sentence.
 fn markdown<T>(checks: &[&'static Check<T>]) -> String {
-    [counts(checks), differences(checks), sentences(checks)].join("\n")
+    let mut tables = vec![counts(checks), differences(checks), sentences(checks)];
+    tables.retain(|table| !table.is_empty());
+    tables.join("\n")
 }
 
 /// How many checks of each level each group has, as a table in Markdown.
