@@ -33,7 +33,7 @@ pub struct Panel {
 }
 
 pub struct Axis {
-    pub label: String,
+    pub label: &'static str,
     pub range: Range<f64>,
     pub scale: Scale,
 }
@@ -102,15 +102,18 @@ where
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
-        .x_desc(&panel.x.label)
-        .y_desc(&panel.y.label)
+        .x_desc(panel.x.label)
+        .y_desc(panel.y.label)
         .x_label_formatter(&|value| number(*value))
         .y_label_formatter(&|value| number(*value))
         .draw()?;
     for curve in &panel.curves {
         let style = curve.colour.stroke_width(2);
         let sample = move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style);
-        chart.draw_series(LineSeries::new(curve.points.iter().copied(), style))?.label(&curve.name).legend(sample);
+        chart
+            .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
+            .label(&curve.name)
+            .legend(sample);
         if curve.is_marked {
             let dot = |point: &(f64, f64)| Circle::new(*point, 3, curve.colour.filled());
             chart.draw_series(curve.points.iter().map(dot))?;
