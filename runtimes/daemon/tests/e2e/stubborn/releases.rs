@@ -36,7 +36,7 @@ fn are_served_as_kept_while_the_mirror_cannot_be_reached() {
     mirror.fault("", usize::MAX, Fault::Withhold(Gate::default()));
     let text = apt.update().expect_success();
     assert!(text.contains("Hit:1"), "{text}");
-    assert_eq!(unconfirmed(&daemon), [url.clone()]);
+    assert_eq!(unconfirmed(&daemon), std::slice::from_ref(&url));
     let line = daemon.output().lines().find(|line| line.contains(says)).unwrap().to_owned();
     assert!(line.contains("WARN") && line.contains(&url), "{line}");
 
