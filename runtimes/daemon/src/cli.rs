@@ -1,17 +1,20 @@
 //! The command line.
 
+use std::error::Error;
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, HostPort, LogLevel, Network};
 
+mod bars;
 mod greeting;
 mod status;
+mod text;
 
 pub use greeting::Greeting;
-pub use status::render as render_status;
 
 /// Fetches apt's packages from other machines that have them, and from the
 /// mirror where none has.
@@ -42,12 +45,27 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (what happens without a command)
     Run(RunOptions),
-    /// Ask the running daemon how it is
-    Status {
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// The commands that ask the running daemon.
+#[derive(Debug, PartialEq, Subcommand)]
+pub enum Ask {
+    /// Show how the running daemon is, and what it is downloading
+    Status(status::Options),
+}
+
+impl Ask {
+    /// Asks the daemon with this data directory, and prints what it says.
+    ///
+    /// # Errors
+    /// With a text that says what to do.
+    pub fn run(&self, data_dir: &Path) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Status(options) => options.run(data_dir),
+        }
+    }
 }
 
 /// What running the daemon takes, before or after the word `run`.
@@ -86,13 +104,14 @@ pub enum Action {
     Run(Box<Config>),
     /// Print this configuration.
     CheckConfig(Box<Config>),
-    /// Print the status of the daemon with this data directory.
-    Status {
-        /// Where its data are.
-        data_dir: PathBuf,
-        /// As JSON, not for people.
-        json: bool,
-    },
+    /// Ask the daemon with this data directory.
+    Ask(PathBuf, Ask),
+}
+
+/// Writes to standard output. Whoever closed it does not want to know.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl Cli {
@@ -109,10 +128,10 @@ impl Cli {
         let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
         let mut options = run;
         match command {
-            Some(Command::Status { json }) if options == RunOptions::default() => {
-                return Ok(Action::Status { data_dir, json });
+            Some(Command::Ask(ask)) if options == RunOptions::default() => {
+                return Ok(Action::Ask(data_dir, ask));
             }
-            Some(Command::Status { .. }) => return Err(ConfigError::RunOptionWithStatus),
+            Some(Command::Ask(_)) => return Err(ConfigError::RunOptionElsewhere),
             Some(Command::Run(after)) => options.extend(after),
             None => {}
         }
@@ -206,7 +225,7 @@ mod tests {
     fn an_option_that_would_do_nothing_is_refused() {
         let line = ["khashmir", "--proxy", "127.0.0.1:2", "status"];
         let error = Cli::try_parse_from(line).unwrap().action().unwrap_err();
-        assert!(matches!(error, ConfigError::RunOptionWithStatus), "{error}");
+        assert!(matches!(error, ConfigError::RunOptionElsewhere), "{error}");
         assert!(Cli::try_parse_from(["khashmir", "status", "--log", "info"]).is_err());
     }
 
@@ -215,7 +234,8 @@ mod tests {
         for line in [["--data-dir", "/d", "status", "--json"], ["status", "--json", "--data-dir", "/d"]] {
             let cli = Cli::try_parse_from(["khashmir"].into_iter().chain(line)).unwrap();
             let action = cli.action().unwrap();
-            assert_eq!(action, Action::Status { data_dir: PathBuf::from("/d"), json: true });
+            let ask = Ask::Status(status::Options { json: true, watch: false });
+            assert_eq!(action, Action::Ask(PathBuf::from("/d"), ask));
         }
     }
 }

@@ -18,6 +18,7 @@ pub use node::NodeSnapshot;
 pub(crate) mod cached_file;
 mod document;
 mod error;
+mod history;
 mod node;
 mod schema;
 

@@ -136,6 +136,11 @@ impl Dht {
         }
     }
 
+    /// How many other nodes are known.
+    pub async fn contacts(&self) -> usize {
+        self.node.stats().await.map_or(0, |stats| stats.contacts_ipv4 + stats.contacts_ipv6)
+    }
+
     /// How many contacts the last run left to this one.
     pub async fn restored_contacts(&self) -> usize {
         self.node.stats().await.map_or(0, |stats| stats.contacts_restored)

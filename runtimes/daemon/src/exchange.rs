@@ -69,6 +69,9 @@ impl Exchange {
         mirror: &Mirror,
         wanted: Expectation,
     ) -> Result<Verified, MirrorError> {
+        if wanted.size.is_none() {
+            fetch.trail().length_is_unknown();
+        }
         if let Some(size) = wanted.size {
             // Without a size nothing can be planned; and no index has named the file, so that no
             // peer announces it.
@@ -79,6 +82,7 @@ impl Exchange {
                     hopes: Arc::clone(&self.hopes),
                     hedge_delay: self.hedge_delay(),
                     own,
+                    fetch: Arc::clone(fetch),
                 };
                 let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
                 match run.carry_out(lookup).await? {
@@ -118,11 +122,16 @@ impl Exchange {
 /// Lets the mirror fill what is missing; if the file is wrong then, also what peers had given.
 async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
     loop {
-        mirror.fill(fetch, 0..MAX_LEN).await?;
+        if let Some(gap) = fetch.first_gap(&(0..MAX_LEN)) {
+            fetch.trail().mirror_asked(gap.start, None);
+        }
+        let filled = mirror.fill(fetch, 0..MAX_LEN).await;
+        filled.inspect_err(|error| fetch.trail().mirror_failed(&error.to_string()))?;
         let verified = digest(fetch).await?;
         if fetch.is_expected(verified) || !fetch.has_peer_bytes() {
             return Ok(verified);
         }
+        fetch.trail().file_was_wrong();
         fetch.discard_peer_bytes(&(0..MAX_LEN));
     }
 }

@@ -22,6 +22,7 @@
 //! | beside it | |
 //! |---|---|
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
+//! | [`history`] | what became of downloads, and why |
 //! | [`database`] | small things on disk, in SQLite |
 //! | [`control`] | answers `khashmir status` over a Unix socket |
 //! | [`stats`] | what is counted |
@@ -39,6 +40,7 @@ pub mod database;
 pub mod dht;
 pub mod exchange;
 pub mod fetch;
+pub mod history;
 pub mod listener;
 pub mod peer;
 pub mod proxy;
@@ -65,6 +67,8 @@ pub struct Context {
     pub cache: cache::Cache,
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
+    /// What became of downloads.
+    pub history: Arc<history::History>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
 }

@@ -20,7 +20,6 @@ use khashmir_apt::url::{Scheme, Target, Upstream};
 
 use crate::Context;
 use crate::database::DatabaseError;
-use crate::exchange::Exchange;
 use crate::fetch::{Expectation, Fetches, Wanted};
 use crate::listener::{Answer, Message};
 use crate::upstream::Client;
@@ -49,11 +48,10 @@ enum Kind {
 }
 
 impl Proxy {
-    /// A proxy over what `context` keeps and what `exchange` finds.
+    /// A proxy over what `context` keeps and what `fetches` brings; mirrors are asked for all else
+    /// through `client`.
     #[must_use]
-    pub fn new(context: Arc<Context>, exchange: Exchange) -> Arc<Self> {
-        let client = Arc::new(Client::new(Arc::clone(&context)));
-        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
+    pub fn new(context: Arc<Context>, client: Arc<Client>, fetches: Arc<Fetches>) -> Arc<Self> {
         Arc::new(Self {
             documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
             teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),

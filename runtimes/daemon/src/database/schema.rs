@@ -129,4 +129,15 @@ const STEPS: &[&str] = &[
         SELECT ifnull(sum(48 + length(path)), 0) FROM index_entry WHERE index_id = learnt_index.id
     );
 ",
+    "
+    -- What became of downloads; `sha256` in hexadecimal, `name` the last part of the URL's path.
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 TEXT NOT NULL,
+        name TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX history_by_hash ON history (sha256);
+    CREATE INDEX history_by_name ON history (name);
+",
 ];

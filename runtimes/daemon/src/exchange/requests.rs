@@ -19,6 +19,7 @@ use smol::stream::StreamExt as _;
 use super::{Exchange, Lookup};
 use crate::dht::Dht;
 use crate::fetch::{Fetch, Mirror, MirrorError};
+use crate::history::KeyOf;
 use crate::peer::{self, Wanted};
 
 /// What is told and not yet heard; whoever tells more waits.
@@ -47,6 +48,7 @@ pub(super) struct Piece {
     pub(super) offset: u64,
     pub(super) sha1: [u8; 20],
     pub(super) bytes: Bytes,
+    pub(super) from: SocketAddr,
 }
 
 /// A file, as those who may have it are asked for it.
@@ -122,27 +124,37 @@ impl Requests {
             (Source::Peer(peer), What::Piece { offset, len, .. }) => {
                 let ask = self.ask(peer, self.piece(offset, len), progress);
                 smol::spawn(async move {
-                    let piece =
-                        ask.await.map(|bytes| Piece { offset, sha1: Sha1::digest(&bytes).into(), bytes });
+                    let piece = ask.await.map(|bytes| Piece {
+                        offset,
+                        sha1: Sha1::digest(&bytes).into(),
+                        bytes,
+                        from: peer,
+                    });
                     tell(&teller, Told::Piece(id, piece)).await;
                 })
             }
             (Source::Dht, What::PieceHashes(sha1)) => {
-                let dht = self.dht.clone();
+                let (dht, fetch) = (self.dht.clone(), Arc::clone(&self.target.fetch));
                 smol::spawn(async move {
+                    let trail = fetch.trail();
+                    trail.key_asked(Id(sha1), KeyOf::PieceHashes);
                     if let Some(mut values) = dht.get(Id(sha1)).await {
                         while let Some(value) = values.next().await {
+                            trail.value_found(Id(sha1));
                             tell(&teller, Told::PieceHashes(id, Ok(value))).await;
                         }
                     }
+                    trail.key_ended(Id(sha1));
                     tell(&teller, Told::PieceHashes(id, Err(Failure::NotFound))).await;
                 })
             }
             (Source::Mirror, What::Range { offset, len }) => {
                 let Target { fetch, mirror, size, .. } = self.target.clone();
+                fetch.trail().mirror_asked(offset, Some(len));
                 smol::spawn(async move {
                     let range = offset..offset + len;
                     let ended = mirror.send_range(&fetch, range, Some(size), progress).await;
+                    let ended = ended.inspect_err(|error| fetch.trail().mirror_failed(&error.to_string()));
                     tell(&teller, Told::RangeEnded(id, ended)).await;
                 })
             }
@@ -193,10 +205,14 @@ impl Requests {
     ) -> impl Future<Output = Result<Bytes, Failure>> + use<P> + Send {
         let (peers, permits) = (Arc::clone(&self.peers), Arc::clone(&self.permits));
         let turn = Arc::clone(self.turns.entry(peer).or_default());
+        let fetch = Arc::clone(&self.target.fetch);
+        fetch.trail().peer_asked(peer);
         async move {
             let _turn = turn.lock().await;
             let _permit = permits.acquire().await;
-            peers.get(peer, &wanted, progress).await.map_err(|error| {
+            let given = peers.get(peer, &wanted, progress).await;
+            given.inspect(|bytes| fetch.trail().peer_gave(peer, bytes.len())).map_err(|error| {
+                fetch.trail().peer_failed(peer, &error.to_string());
                 tracing::debug!(%peer, %error, "a peer did not give what was asked for");
                 error.failure
             })

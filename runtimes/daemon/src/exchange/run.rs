@@ -141,8 +141,13 @@ impl Run {
             Told::Piece(id, Err(failure)) => {
                 let _discarded = self.plan.handle_piece(now, id, Err(failure));
             }
-            Told::Piece(id, Ok(Piece { offset, sha1, bytes })) => {
-                if self.plan.handle_piece(now, id, Ok(sha1)) == Verdict::Keep {
+            Told::Piece(id, Ok(Piece { offset, sha1, bytes, from })) => {
+                let wrong_before = self.plan.stats().pieces_wrong;
+                let verdict = self.plan.handle_piece(now, id, Ok(sha1));
+                if self.plan.stats().pieces_wrong > wrong_before {
+                    self.fetch.trail().piece_was_wrong(from);
+                }
+                if verdict == Verdict::Keep {
                     self.fetch
                         .write_at(offset, bytes, Origin::Peer)
                         .await
@@ -185,7 +190,11 @@ impl Run {
                 self.fetch.settle_len(self.size).map_err(Fault::transient)?;
                 let verified = digest(&self.fetch).await?;
                 self.verified = Some(verified);
-                self.plan.handle_file_hash(self.now(), self.fetch.is_expected(verified));
+                let is_right = self.fetch.is_expected(verified);
+                if !is_right {
+                    self.fetch.trail().file_was_wrong();
+                }
+                self.plan.handle_file_hash(self.now(), is_right);
             }
             Event::Finished => return Ok(self.verified.map(Outcome::Complete)),
             // What the mirror sent is apt's to judge, if no other had a part in it.

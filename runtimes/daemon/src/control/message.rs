@@ -1,0 +1,69 @@
+//! What goes over the socket.
+
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use smol::future::FutureExt as _;
+use smol::io::AsyncWriteExt as _;
+use smol::net::unix::UnixStream;
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// How the daemon is.
+    Status,
+}
+
+/// A line of the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message<T = Value> {
+    /// How far it is; more follows.
+    Progress(T),
+    /// What was asked for; nothing follows but bytes of which it tells the number.
+    Done(T),
+    /// Why not.
+    Error(String),
+}
+
+/// A client that does not take what it is sent is not waited for longer.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The daemon's end of one conversation.
+#[derive(Debug)]
+pub(super) struct Teller {
+    stream: UnixStream,
+}
+
+impl Teller {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self { stream }
+    }
+
+    /// Tells what was asked for.
+    pub(super) async fn finish(&mut self, done: &impl Serialize) -> io::Result<()> {
+        self.say(&Message::Done(done)).await
+    }
+
+    /// Tells why it cannot be had.
+    pub(super) async fn refuse(&mut self, error: &str) -> io::Result<()> {
+        self.say(&Message::<()>::Error(error.to_owned())).await
+    }
+
+    async fn say(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.send(&line).await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let late = async {
+            smol::Timer::after(WRITE_PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        self.stream.write_all(bytes).or(late).await
+    }
+}
