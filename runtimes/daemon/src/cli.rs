@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, ConfigError, HostPort, LogLevel, Network};
 
 mod bars;
+mod get;
 mod greeting;
+mod share;
 mod status;
 mod text;
 
@@ -54,6 +56,10 @@ enum Command {
 pub enum Ask {
     /// Show how the running daemon is, and what it is downloading
     Status(status::Options),
+    /// Get a file from other machines by its SHA-256
+    Get(get::Options),
+    /// Give files to other machines, from where they lie
+    Share(share::Options),
 }
 
 impl Ask {
@@ -64,6 +70,8 @@ impl Ask {
     pub fn run(&self, data_dir: &Path) -> Result<(), Box<dyn Error>> {
         match self {
             Self::Status(options) => options.run(data_dir),
+            Self::Get(options) => options.run(data_dir),
+            Self::Share(options) => options.run(data_dir),
         }
     }
 }

@@ -22,14 +22,19 @@ use smol::net::unix::{UnixListener, UnixStream};
 use crate::Context;
 use crate::dht::Dht;
 use crate::fetch::Fetches;
+use crate::publisher::Publisher;
 use crate::startup::StartError;
 
 mod client;
+mod get;
 mod message;
+mod share;
 mod status;
 
 pub use client::{AskError, Conversation, ask_status};
-pub use message::{Message, Request};
+pub use get::Got;
+pub use message::{Advance, Message, Request};
+pub use share::{NewShare, Shared};
 pub use status::Fetching;
 
 use message::Teller;
@@ -52,6 +57,7 @@ pub(crate) struct Answering {
     pub(crate) identity: Arc<Identity>,
     pub(crate) dht: Dht,
     pub(crate) fetches: Arc<Fetches>,
+    pub(crate) publisher: Publisher,
 }
 
 /// The socket, bound.
@@ -161,6 +167,16 @@ impl Answering {
     async fn answer(&self, request: Request, teller: &mut Teller, started: Instant) -> io::Result<()> {
         match request {
             Request::Status => teller.finish(&self.status(started).await).await,
+            Request::Get { sha256, max_len } => match sha256.parse() {
+                Ok(sha256) => self.get(sha256, max_len, teller).await,
+                Err(error) => teller.refuse(&format!("{sha256}: {error}")).await,
+            },
+            Request::Share { path } => self.share(path.into(), teller).await,
+            Request::ListShared => self.list_shared(teller).await,
+            Request::Unshare { path, sha256 } => {
+                let sha256 = sha256.and_then(|sha256| sha256.parse().ok());
+                self.unshare(path.into(), sha256, teller).await
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod error;
 mod history;
 mod node;
 mod schema;
+pub(crate) mod shared_file;
 
 /// The daemon's database.
 #[derive(Debug)]

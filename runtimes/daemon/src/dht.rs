@@ -136,6 +136,11 @@ impl Dht {
         }
     }
 
+    /// Whether a stranger's claim may send us to this address.
+    pub fn may_be_asked(&self, address: &SocketAddr) -> bool {
+        self.config.allows(&address.ip()) && address.port() != 0
+    }
+
     /// How many other nodes are known.
     pub async fn contacts(&self) -> usize {
         self.node.stats().await.map_or(0, |stats| stats.contacts_ipv4 + stats.contacts_ipv6)

@@ -7,6 +7,7 @@
 mod counted;
 mod hopes;
 mod lookup;
+mod offers;
 mod requests;
 mod run;
 
@@ -25,6 +26,8 @@ use crate::fetch::{Expectation, Fetch, MAX_LEN, Mirror, MirrorError};
 use crate::peer;
 use crate::publisher::Publisher;
 use crate::upstream::Fault;
+
+pub use offers::Offers;
 
 use hopes::Hopes;
 use lookup::Lookup;
@@ -76,7 +79,7 @@ impl Exchange {
             // Without a size nothing can be planned; and no index has named the file, so that no
             // peer announces it.
             let own = self.dht.own_addresses().await;
-            if let Some(plan) = self.plan(size, own.clone()) {
+            if let Some(plan) = self.plan(size, own.clone(), mirror.exists()) {
                 let lookup = Lookup {
                     dht: self.dht.clone(),
                     hopes: Arc::clone(&self.hopes),
@@ -100,7 +103,7 @@ impl Exchange {
     }
 
     /// A plan for a file of `size` bytes; `None` for one too large.
-    fn plan(&self, size: u64, own: Vec<SocketAddr>) -> Option<Download> {
+    fn plan(&self, size: u64, own: Vec<SocketAddr>, has_mirror: bool) -> Option<Download> {
         let (mirror, dht) = (&self.context.config.mirror, &self.context.config.dht);
         let hedge_delay = self.hedge_delay();
         let default = self.context.config.downloads.engine();
@@ -108,6 +111,7 @@ impl Exchange {
             mirror_delay: if self.hopes.are_high() { hedge_delay } else { Duration::ZERO },
             late_min: default.late_min.max(hedge_delay),
             late_max: default.late_max.max(hedge_delay),
+            mirror: has_mirror,
             mirror_retry: Duration::from_millis(mirror.retry_delay_ms),
             address_families: self.dht.address_families(),
             own,
@@ -122,7 +126,9 @@ impl Exchange {
 /// Lets the mirror fill what is missing; if the file is wrong then, also what peers had given.
 async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
     loop {
-        if let Some(gap) = fetch.first_gap(&(0..MAX_LEN)) {
+        if mirror.exists()
+            && let Some(gap) = fetch.first_gap(&(0..MAX_LEN))
+        {
             fetch.trail().mirror_asked(gap.start, None);
         }
         let filled = mirror.fill(fetch, 0..MAX_LEN).await;

@@ -18,7 +18,7 @@ use khashmir_apt::url::Upstream;
 use crate::Context;
 use crate::cache::CachedFile;
 use crate::catalog::Expected;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Offers};
 use crate::history::{Ending, Trail};
 use crate::upstream::{Client, Fault};
 
@@ -46,8 +46,8 @@ impl From<Expected> for Expectation {
 /// A file to obtain.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Where a mirror has it.
-    pub url: Upstream,
+    /// Where a mirror has it; `None`: only peers are asked.
+    pub url: Option<Upstream>,
     /// What it is by the newest index: what the cache and peers are asked for.
     pub newest: Expectation,
     /// What it was by older ones: what a mirror may still have at that path.
@@ -111,8 +111,8 @@ impl Fetches {
             )),
             Entry::Vacant(entry) => {
                 let expected = [&[wanted.newest], wanted.older.as_slice()].concat();
-                let url = wanted.url.to_string();
-                let trail = Trail::begin(sha256, wanted.newest.size, Some(url));
+                let url = wanted.url.as_ref().map(Upstream::to_string);
+                let trail = Trail::begin(sha256, wanted.newest.size, url);
                 let fetch = Arc::new(Fetch::new(expected, partial, trail)?);
                 entry.insert(Arc::clone(&fetch));
                 let running = Running { fetches: Arc::clone(self), sha256 };
@@ -120,6 +120,11 @@ impl Fetches {
                 Ok(Obtained::Fetching(fetch))
             }
         }
+    }
+
+    /// What other machines say of the file with this hash.
+    pub async fn offers(&self, sha256: &Sha256) -> Offers {
+        self.exchange.offers(sha256).await
     }
 
     /// The length in bytes of a file that is here or on its way.
@@ -163,7 +168,7 @@ impl Running {
         let context = &self.fetches.context;
         let counters = &context.stats.downloads;
         let _in_progress = counters.in_progress.enter();
-        let url = wanted.url.to_string();
+        let url = wanted.url.as_ref().map(Upstream::to_string);
         let mirror = Mirror::new(Arc::clone(&self.fetches.client), wanted.url);
         let ending = match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
             Ok(verified) => match fetch.finish(verified) {

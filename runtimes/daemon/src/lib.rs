@@ -18,6 +18,7 @@
 //! | [`dht`] | the node in the hash table, in which peers find each other |
 //! | [`peer`] | serves files to peers, and asks them for theirs |
 //! | [`publisher`] | announces what peers may have |
+//! | [`shares`] | files that a person gives to others from where they lie |
 //!
 //! | beside it | |
 //! |---|---|
@@ -45,6 +46,7 @@ pub mod listener;
 pub mod peer;
 pub mod proxy;
 pub mod publisher;
+pub mod shares;
 pub mod sources;
 pub mod startup;
 pub mod stats;
@@ -69,6 +71,8 @@ pub struct Context {
     pub catalog: catalog::Catalog,
     /// What became of downloads.
     pub history: Arc<history::History>,
+    /// Files that a person gives to others.
+    pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
 }

@@ -77,7 +77,7 @@ impl Proxy {
             }
         };
         match self.classify(&url).await {
-            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, wanted).await,
+            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, url, wanted).await,
             Ok(Kind::Document) => self.answer_document(&request, &url).await,
             Ok(Kind::Unknown) => self.pass(&request, url).await,
             Err(error) => {
@@ -109,11 +109,13 @@ impl Proxy {
             let size = expected.iter().find(|e| e.sha256 == sha256).and_then(|e| e.size);
             let newest = Expectation { sha256, size };
             let from_index = size.is_some();
-            return Ok(Kind::Hashed(Wanted { url: url.clone(), newest, older: Vec::new(), from_index }));
+            let url = Some(url.clone());
+            return Ok(Kind::Hashed(Wanted { url, newest, older: Vec::new(), from_index }));
         }
         Ok(match expected.split_first() {
             Some((newest, older)) => {
-                Kind::Hashed(Wanted { url: url.clone(), newest: *newest, older: older.to_vec(), from_index })
+                let url = Some(url.clone());
+                Kind::Hashed(Wanted { url, newest: *newest, older: older.to_vec(), from_index })
             }
             None => Kind::Unknown,
         })

@@ -21,6 +21,7 @@ use crate::fetch::Fetches;
 use crate::history::History;
 use crate::proxy::Proxy;
 use crate::publisher::Publisher;
+use crate::shares::Shares;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
 use crate::upstream::Client;
@@ -64,7 +65,7 @@ impl Daemon {
         let dht = Dht::start(&context, udp, identity.peers.port()).await.map_err(StartError::Runtime)?;
         let restored_contacts = dht.restored_contacts().await;
         let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
-        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher);
+        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher.clone());
         let client = Arc::new(Client::new(Arc::clone(&context)));
         let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
         let answering = Answering {
@@ -72,6 +73,7 @@ impl Daemon {
             identity: Arc::clone(&identity),
             dht: dht.clone(),
             fetches: Arc::clone(&fetches),
+            publisher: publisher.clone(),
         };
         let proxy_for_apt = Proxy::new(Arc::clone(&context), client, fetches);
         let tasks = vec![
@@ -79,6 +81,7 @@ impl Daemon {
             smol::spawn(peer::serve(Arc::clone(&context), tcp)),
             smol::spawn(control.serve(answering)),
             smol::spawn(Arc::clone(&context.history).run()),
+            smol::spawn(Arc::clone(&context.shares).watch(publisher)),
             smol::spawn(publishing),
             smol::spawn(dht.clone().run(Arc::clone(&context))),
         ];
@@ -167,8 +170,9 @@ fn open(config: Config) -> Result<Opened, StartError> {
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
     let history = Arc::new(History::new(Arc::clone(&database)));
+    let shares = Arc::new(Shares::new(Arc::clone(&database)));
     let stats = Arc::new(Stats::default());
-    let context = Context { config, stats, database, cache, catalog, history, sources };
+    let context = Context { config, stats, database, cache, catalog, history, shares, sources };
     Ok(Opened {
         context: Arc::new(context),
         identity: Arc::new(identity),

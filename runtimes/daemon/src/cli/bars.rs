@@ -56,6 +56,24 @@ impl Bars {
     }
 }
 
+/// One bar, on standard error, for what one command waits for; nothing where that is no terminal.
+pub(super) fn alone(prefix: &str) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    bar.set_style(style(WITHOUT_BAR));
+    bar.set_prefix(prefix.to_owned());
+    bar
+}
+
+/// Shows how much of it is there.
+pub(super) fn advance(bar: &ProgressBar, done: u64, len: u64) {
+    if bar.length() != Some(len) {
+        bar.set_style(style(WITH_BAR));
+        bar.set_length(len);
+    }
+    bar.set_position(done);
+    bar.set_message(format!("{} of {}", size(done), size(len)));
+}
+
 /// A download in one line, without a bar.
 pub(super) fn line(fetching: &Fetching) -> String {
     let percent = match fetching.len {

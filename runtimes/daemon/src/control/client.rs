@@ -72,7 +72,7 @@ impl Conversation {
     ///
     /// # Errors
     /// [`AskError`]; a line that says why not is one, too.
-    pub fn listen<T: DeserializeOwned>(&mut self) -> Result<Message<T>, AskError> {
+    pub fn listen<T: DeserializeOwned, P: DeserializeOwned>(&mut self) -> Result<Message<T, P>, AskError> {
         let mut line = Vec::new();
         let read = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
         let message = read.and_then(|read| match read {
@@ -90,7 +90,10 @@ impl Conversation {
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
-    pub fn finish<T: DeserializeOwned>(&mut self, mut on_progress: impl FnMut(T)) -> Result<T, AskError> {
+    pub fn finish<T: DeserializeOwned, P: DeserializeOwned>(
+        &mut self,
+        mut on_progress: impl FnMut(P),
+    ) -> Result<T, AskError> {
         loop {
             match self.listen()? {
                 Message::Progress(progress) => on_progress(progress),
@@ -109,7 +112,7 @@ impl Conversation {
 /// Asks the daemon that uses this data directory how it is. Blocks for
 /// seconds at most.
 pub fn ask_status(data_dir: &Path) -> Result<Value, AskError> {
-    Conversation::begin(data_dir, &Request::Status)?.finish(|_| {})
+    Conversation::begin(data_dir, &Request::Status)?.finish(|_: Value| {})
 }
 
 impl fmt::Display for AskError {

@@ -1,5 +1,6 @@
 //! What goes over the socket.
 
+use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -15,18 +16,48 @@ use smol::net::unix::UnixStream;
 pub enum Request {
     /// How the daemon is.
     Status,
+    /// The bytes of a file.
+    Get {
+        /// Its hash, in hexadecimal.
+        sha256: String,
+        /// The most bytes that it may have.
+        max_len: Option<u64>,
+    },
+    /// Give a file to other machines from now on.
+    Share {
+        /// Where it lies, from the root.
+        path: OsString,
+    },
+    /// What is given to others.
+    ListShared,
+    /// Give it no more.
+    Unshare {
+        /// Where it lies, from the root.
+        path: OsString,
+        /// And whatever has this hash, in hexadecimal.
+        sha256: Option<String>,
+    },
 }
 
 /// A line of the answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Message<T = Value> {
+pub enum Message<T = Value, P = T> {
     /// How far it is; more follows.
-    Progress(T),
+    Progress(P),
     /// What was asked for; nothing follows but bytes of which it tells the number.
     Done(T),
     /// Why not.
     Error(String),
+}
+
+/// How far something is, in bytes. A `len` of 0: not known yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// What is done.
+    pub done: u64,
+    /// What there is to do.
+    pub len: u64,
 }
 
 /// A client that does not take what it is sent is not waited for longer.
@@ -45,12 +76,17 @@ impl Teller {
 
     /// Tells what was asked for.
     pub(super) async fn finish(&mut self, done: &impl Serialize) -> io::Result<()> {
-        self.say(&Message::Done(done)).await
+        self.say(&Message::<_, ()>::Done(done)).await
     }
 
     /// Tells why it cannot be had.
     pub(super) async fn refuse(&mut self, error: &str) -> io::Result<()> {
         self.say(&Message::<()>::Error(error.to_owned())).await
+    }
+
+    /// Tells how far it is.
+    pub(super) async fn advance(&mut self, progress: &impl Serialize) -> io::Result<()> {
+        self.say(&Message::<(), _>::Progress(progress)).await
     }
 
     async fn say(&mut self, message: &impl Serialize) -> io::Result<()> {
@@ -59,7 +95,8 @@ impl Teller {
         self.send(&line).await
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends bytes as they are.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let late = async {
             smol::Timer::after(WRITE_PATIENCE).await;
             Err(io::ErrorKind::TimedOut.into())

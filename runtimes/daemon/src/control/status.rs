@@ -52,7 +52,7 @@ impl From<&Fetch> for Fetching {
 
 impl Answering {
     pub(super) async fn status(&self, started: Instant) -> Status<'_> {
-        let Self { context, identity, dht, fetches } = self;
+        let Self { context, identity, dht, fetches, .. } = self;
         dht.report(&context.stats.dht).await;
         Status {
             version: env!("CARGO_PKG_VERSION"),

@@ -15,4 +15,5 @@ mod mirror;
 #[allow(dead_code)]
 mod home;
 
+mod share;
 mod status;
