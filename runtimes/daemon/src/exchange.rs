@@ -5,7 +5,9 @@
 //! nobody claims to have the file, it is asked as a plain proxy would.
 
 mod counted;
+mod evidence;
 mod hopes;
+mod liars;
 mod lookup;
 mod offers;
 mod requests;
@@ -29,7 +31,9 @@ use crate::upstream::Fault;
 
 pub use offers::Offers;
 
+use evidence::Evidence;
 use hopes::Hopes;
+use liars::Liars;
 use lookup::Lookup;
 use run::{Outcome, Run};
 
@@ -46,6 +50,7 @@ pub struct Exchange {
     publisher: Publisher,
     requests: Arc<Semaphore>,
     hopes: Arc<Hopes>,
+    liars: Arc<Liars>,
 }
 
 impl Exchange {
@@ -53,7 +58,8 @@ impl Exchange {
     #[must_use]
     pub fn new(context: Arc<Context>, dht: Dht, publisher: Publisher) -> Self {
         let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Self { context, dht, peers: Arc::default(), publisher, requests, hopes: Arc::default() }
+        let liars = Arc::new(Liars::new(Duration::from_secs(context.config.peers.distrust_seconds)));
+        Self { context, dht, peers: Arc::default(), publisher, requests, hopes: Arc::default(), liars }
     }
 
     /// A file came into the cache, so peers may be told of it.
@@ -75,6 +81,8 @@ impl Exchange {
         if wanted.size.is_none() {
             fetch.trail().length_is_unknown();
         }
+        let mut evidence = Evidence::default();
+        let mut verified = None;
         if let Some(size) = wanted.size {
             // Without a size nothing can be planned; and no index has named the file, so that no
             // peer announces it.
@@ -88,13 +96,35 @@ impl Exchange {
                     fetch: Arc::clone(fetch),
                 };
                 let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
-                match run.carry_out(lookup).await? {
-                    Outcome::Complete(verified) => return Ok(verified),
+                match run.carry_out(lookup, &mut evidence).await? {
+                    Outcome::Complete(complete) => verified = Some(complete),
                     Outcome::MirrorAlone => {}
                 }
             }
         }
-        from_mirror(fetch, mirror).await
+        let verified = match verified {
+            Some(verified) => verified,
+            None => from_mirror(fetch, mirror, &mut evidence).await?,
+        };
+        // A file of an older generation says nothing about the pieces of this one.
+        if verified.sha256() == wanted.sha256 && evidence.is_doubtful() {
+            self.judge(evidence, fetch).await;
+        }
+        Ok(verified)
+    }
+
+    /// Distrusts who gave other bytes than the right file has.
+    async fn judge(&self, evidence: Evidence, fetch: &Arc<Fetch>) {
+        let file = Arc::clone(fetch.file());
+        match smol::unblock(move || evidence.liars(&file)).await {
+            Ok(liars) => {
+                for peer in liars {
+                    tracing::info!(%peer, "a peer gave wrong bytes, and is asked for nothing for some time");
+                    self.liars.add(peer, std::time::Instant::now());
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot read what was fetched"),
+        }
     }
 
     /// How long the mirror waits for peers at most.
@@ -124,7 +154,11 @@ impl Exchange {
 }
 
 /// Lets the mirror fill what is missing; if the file is wrong then, also what peers had given.
-async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
+async fn from_mirror(
+    fetch: &Arc<Fetch>,
+    mirror: &Mirror,
+    evidence: &mut Evidence,
+) -> Result<Verified, MirrorError> {
     loop {
         if mirror.exists()
             && let Some(gap) = fetch.first_gap(&(0..MAX_LEN))
@@ -139,6 +173,7 @@ async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, Mi
         }
         fetch.trail().file_was_wrong();
         fetch.discard_peer_bytes(&(0..MAX_LEN));
+        evidence.discarded(&(0..MAX_LEN));
     }
 }
 

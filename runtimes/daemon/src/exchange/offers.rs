@@ -61,7 +61,9 @@ impl Exchange {
             match next {
                 Told::NoMore => is_looking = false,
                 Told::Claimed(address) => {
-                    let may_be_asked = self.dht.may_be_asked(&address) && !own.contains(&address);
+                    let may_be_asked = self.dht.may_be_asked(&address)
+                        && !own.contains(&address)
+                        && !self.liars.contains(address.ip(), std::time::Instant::now());
                     if !may_be_asked || asked.len() >= MAX_ASKED || !asked.insert(address) {
                         continue;
                     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use khashmir::Id;
@@ -16,6 +17,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::lock::{Mutex, Semaphore};
 use smol::stream::StreamExt as _;
 
+use super::liars::Liars;
 use super::{Exchange, Lookup};
 use crate::dht::Dht;
 use crate::fetch::{Fetch, Mirror, MirrorError};
@@ -45,10 +47,10 @@ pub(super) enum Told {
 /// A piece as it came from a peer.
 #[derive(Debug)]
 pub(super) struct Piece {
+    pub(super) peer: SocketAddr,
     pub(super) offset: u64,
     pub(super) sha1: [u8; 20],
     pub(super) bytes: Bytes,
-    pub(super) from: SocketAddr,
 }
 
 /// A file, as those who may have it are asked for it.
@@ -66,6 +68,7 @@ pub(super) struct Requests {
     target: Target,
     dht: Dht,
     peers: Arc<peer::Client>,
+    liars: Arc<Liars>,
     permits: Arc<Semaphore>,
     running: HashMap<RequestId, Running>,
     /// One turn for each peer: a file uses one connection to it, in order.
@@ -89,6 +92,7 @@ impl Requests {
             target,
             dht: exchange.dht.clone(),
             peers: Arc::clone(&exchange.peers),
+            liars: Arc::clone(&exchange.liars),
             permits: Arc::clone(&exchange.requests),
             running: HashMap::new(),
             turns: HashMap::new(),
@@ -125,10 +129,10 @@ impl Requests {
                 let ask = self.ask(peer, self.piece(offset, len), progress);
                 smol::spawn(async move {
                     let piece = ask.await.map(|bytes| Piece {
+                        peer,
                         offset,
                         sha1: Sha1::digest(&bytes).into(),
                         bytes,
-                        from: peer,
                     });
                     tell(&teller, Told::Piece(id, piece)).await;
                 })
@@ -203,13 +207,19 @@ impl Requests {
         wanted: Wanted,
         progress: P,
     ) -> impl Future<Output = Result<Bytes, Failure>> + use<P> + Send {
-        let (peers, permits) = (Arc::clone(&self.peers), Arc::clone(&self.permits));
+        let (peers, liars, permits) =
+            (Arc::clone(&self.peers), Arc::clone(&self.liars), Arc::clone(&self.permits));
         let turn = Arc::clone(self.turns.entry(peer).or_default());
         let fetch = Arc::clone(&self.target.fetch);
         fetch.trail().peer_asked(peer);
         async move {
             let _turn = turn.lock().await;
             let _permit = permits.acquire().await;
+            // Another download may have found it out meanwhile.
+            if liars.contain(peer.ip(), Instant::now()) {
+                fetch.trail().peer_failed(peer, "it was found to lie, and is not asked");
+                return Err(Failure::NotFound);
+            }
             let given = peers.get(peer, &wanted, progress).await;
             given.inspect(|bytes| fetch.trail().peer_gave(peer, bytes.len())).map_err(|error| {
                 fetch.trail().peer_failed(peer, &error.to_string());
