@@ -3,18 +3,20 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, HostPort, LogLevel, Network};
 
 mod bars;
+mod explain;
 mod get;
 mod greeting;
 mod share;
 mod status;
 mod text;
+mod walk;
 
 pub use greeting::Greeting;
 
@@ -56,22 +58,29 @@ enum Command {
 pub enum Ask {
     /// Show how the running daemon is, and what it is downloading
     Status(status::Options),
+    /// Explain where a file came from, and why from there
+    Explain(explain::Options),
     /// Get a file from other machines by its SHA-256
     Get(get::Options),
     /// Give files to other machines, from where they lie
     Share(share::Options),
+    /// Find all nodes of the network, and count them
+    Walk(walk::Options),
 }
 
 impl Ask {
-    /// Asks the daemon with this data directory, and prints what it says.
+    /// Asks the daemon that `config` names, and prints what it says.
     ///
     /// # Errors
     /// With a text that says what to do.
-    pub fn run(&self, data_dir: &Path) -> Result<(), Box<dyn Error>> {
+    pub fn run(&self, config: &Config) -> Result<(), Box<dyn Error>> {
+        let data_dir = config.data_dir_or_default()?;
         match self {
-            Self::Status(options) => options.run(data_dir),
-            Self::Get(options) => options.run(data_dir),
-            Self::Share(options) => options.run(data_dir),
+            Self::Status(options) => options.run(&data_dir),
+            Self::Explain(options) => options.run(&data_dir),
+            Self::Get(options) => options.run(&data_dir),
+            Self::Share(options) => options.run(&data_dir),
+            Self::Walk(options) => options.run(config),
         }
     }
 }
@@ -112,8 +121,8 @@ pub enum Action {
     Run(Box<Config>),
     /// Print this configuration.
     CheckConfig(Box<Config>),
-    /// Ask the daemon with this data directory.
-    Ask(PathBuf, Ask),
+    /// Ask the daemon that this configuration names.
+    Ask(Box<Config>, Ask),
 }
 
 /// Writes to standard output. Whoever closed it does not want to know.
@@ -134,16 +143,16 @@ impl Cli {
         }
         let data_dir = config.data_dir_or_default()?;
         let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+        config.data_dir = Some(data_dir);
         let mut options = run;
         match command {
             Some(Command::Ask(ask)) if options == RunOptions::default() => {
-                return Ok(Action::Ask(data_dir, ask));
+                return Ok(Action::Ask(Box::new(config), ask));
             }
             Some(Command::Ask(_)) => return Err(ConfigError::RunOptionElsewhere),
             Some(Command::Run(after)) => options.extend(after),
             None => {}
         }
-        config.data_dir = Some(data_dir);
         let check_config = options.check_config;
         options.apply(&mut config);
         Ok(match check_config {
@@ -243,7 +252,8 @@ mod tests {
             let cli = Cli::try_parse_from(["khashmir"].into_iter().chain(line)).unwrap();
             let action = cli.action().unwrap();
             let ask = Ask::Status(status::Options { json: true, watch: false });
-            assert_eq!(action, Action::Ask(PathBuf::from("/d"), ask));
+            let Action::Ask(config, asked) = action else { panic!("asks") };
+            assert_eq!((asked, config.data_dir), (ask, Some(PathBuf::from("/d"))));
         }
     }
 }

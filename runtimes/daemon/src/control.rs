@@ -26,16 +26,20 @@ use crate::publisher::Publisher;
 use crate::startup::StartError;
 
 mod client;
+mod explain;
 mod get;
 mod message;
 mod share;
 mod status;
+mod walk;
 
 pub use client::{AskError, Conversation, ask_status};
+pub use explain::{Explanation, KnownFile, Subject, UrlKind};
 pub use get::Got;
 pub use message::{Advance, Message, Request};
 pub use share::{NewShare, Shared};
 pub use status::Fetching;
+pub use walk::MAX_PER_SECOND;
 
 use message::Teller;
 
@@ -58,6 +62,8 @@ pub(crate) struct Answering {
     pub(crate) dht: Dht,
     pub(crate) fetches: Arc<Fetches>,
     pub(crate) publisher: Publisher,
+    /// Held while the network is walked.
+    pub(crate) walking: smol::lock::Mutex<()>,
 }
 
 /// The socket, bound.
@@ -172,6 +178,8 @@ impl Answering {
                 Err(error) => teller.refuse(&format!("{sha256}: {error}")).await,
             },
             Request::Share { path } => self.share(path.into(), teller).await,
+            Request::Explain { subject } => self.explain(subject, teller).await,
+            Request::Walk { per_second, at_most_s } => self.walk(per_second, at_most_s, teller).await,
             Request::ListShared => self.list_shared(teller).await,
             Request::Unshare { path, sha256 } => {
                 let sha256 = sha256.and_then(|sha256| sha256.parse().ok());

@@ -123,7 +123,7 @@ impl Fetches {
     }
 
     /// What other machines say of the file with this hash.
-    pub async fn offers(&self, sha256: &Sha256) -> Offers {
+    pub async fn offers(&self, sha256: Sha256) -> Offers {
         self.exchange.offers(sha256).await
     }
 

@@ -16,7 +16,7 @@ use khashmir_apt::Sha256;
 
 use crate::database::{Database, DatabaseError};
 
-pub use record::{Ending, KeyAsked, KeyOf, MirrorAsked, PeerAsked, Record, Why};
+pub use record::{Ending, KeyAsked, KeyOf, MirrorAsked, PeerAsked, Record, Why, name_in};
 pub use trail::Trail;
 
 /// Records kept; the oldest go.

@@ -25,7 +25,8 @@
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
 //! | [`history`] | what became of downloads, and why |
 //! | [`database`] | small things on disk, in SQLite |
-//! | [`control`] | answers `khashmir status` over a Unix socket |
+//! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
+//! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
@@ -51,6 +52,7 @@ pub mod sources;
 pub mod startup;
 pub mod stats;
 pub mod upstream;
+pub mod walk;
 
 pub use startup::{Daemon, StartError};
 

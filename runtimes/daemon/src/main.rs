@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             }
             Err(error) => fail(1, &error),
         },
-        Ok(Action::Ask(data_dir, ask)) => match ask.run(&data_dir) {
+        Ok(Action::Ask(config, ask)) => match ask.run(&config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(1, &*error),
         },

@@ -74,6 +74,7 @@ impl Daemon {
             dht: dht.clone(),
             fetches: Arc::clone(&fetches),
             publisher: publisher.clone(),
+            walking: smol::lock::Mutex::default(),
         };
         let proxy_for_apt = Proxy::new(Arc::clone(&context), client, fetches);
         let tasks = vec![

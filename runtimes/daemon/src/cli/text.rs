@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::time::SystemTime;
+
 /// A number of things.
 pub(super) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -19,4 +21,12 @@ pub(super) fn duration(seconds: u64) -> String {
 /// A number of bytes.
 pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
+/// How long ago something was.
+pub(super) fn ago(then: SystemTime) -> String {
+    match then.elapsed() {
+        Ok(elapsed) => format!("{} ago", duration(elapsed.as_secs())),
+        Err(_) => "at a time to come (the clock was changed)".to_owned(),
+    }
 }

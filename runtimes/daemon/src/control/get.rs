@@ -46,7 +46,7 @@ impl Answering {
             };
         }
         // The client is told now and then that something is being done.
-        let ask = async { io::Result::Ok(self.fetches.offers(&sha256).await) };
+        let ask = async { io::Result::Ok(self.fetches.offers(sha256).await) };
         let offers = ask.or(heartbeat(teller)).await?;
         let fits = |len: &u64| max_len.is_none_or(|max| *len <= max);
         let lens: Vec<u64> = offers.lens.iter().copied().filter(fits).take(MAX_LENS).collect();

@@ -10,6 +10,8 @@ use smol::future::FutureExt as _;
 use smol::io::AsyncWriteExt as _;
 use smol::net::unix::UnixStream;
 
+use super::explain::Subject;
+
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +29,18 @@ pub enum Request {
     Share {
         /// Where it lies, from the root.
         path: OsString,
+    },
+    /// What is known about a file.
+    Explain {
+        /// Which.
+        subject: Subject,
+    },
+    /// Who is in the network.
+    Walk {
+        /// Datagrams to send in a second.
+        per_second: u32,
+        /// How long it may take, in seconds.
+        at_most_s: u64,
     },
     /// What is given to others.
     ListShared,

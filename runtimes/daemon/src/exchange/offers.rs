@@ -41,11 +41,11 @@ enum Told {
 impl Exchange {
     /// Asks those who claim to have the file with this hash how long it is: one vote for each IP
     /// address.
-    pub async fn offers(&self, sha256: &Sha256) -> Offers {
+    pub async fn offers(&self, sha256: Sha256) -> Offers {
         let own = self.dht.own_addresses().await;
         // Its room is bounded by the claims of one lookup.
         let (teller, told) = unbounded();
-        let _looking = smol::spawn(look_up(self.dht.clone(), *sha256, teller.clone()));
+        let _looking = smol::spawn(look_up(self.dht.clone(), sha256, teller.clone()));
         let (mut asked, mut votes) = (HashSet::new(), HashMap::<IpAddr, u64>::new());
         let (mut offers, mut asking, mut is_looking) = (Offers::default(), Vec::new(), true);
         let mut outstanding = 0;
@@ -63,7 +63,7 @@ impl Exchange {
                 Told::Claimed(address) => {
                     let may_be_asked = self.dht.may_be_asked(&address)
                         && !own.contains(&address)
-                        && !self.liars.contains(address.ip(), std::time::Instant::now());
+                        && !self.liars.contain(address.ip(), std::time::Instant::now());
                     if !may_be_asked || asked.len() >= MAX_ASKED || !asked.insert(address) {
                         continue;
                     }

@@ -15,5 +15,7 @@ mod mirror;
 #[allow(dead_code)]
 mod home;
 
+mod explain;
 mod share;
 mod status;
+mod walk;
