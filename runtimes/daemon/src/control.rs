@@ -18,6 +18,7 @@ use smol::net::unix::{UnixListener, UnixStream};
 
 use crate::Context;
 use crate::dht::Dht;
+use crate::problems::Problem;
 use crate::startup::StartError;
 use crate::stats::Stats;
 
@@ -47,6 +48,8 @@ struct Status<'a> {
     own_addresses: Vec<SocketAddr>,
     data_dir: &'a Path,
     cache: CacheStatus,
+    /// What is wrong now, for a person to mend.
+    problems: Vec<Problem>,
     #[serde(flatten)]
     stats: &'a Stats,
 }
@@ -138,6 +141,7 @@ async fn answer(
                 bytes: context.cache.total_bytes(),
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
+            problems: context.problems.list(),
             stats: &context.stats,
         })?,
         unknown => serde_json::to_vec(&serde_json::json!({

@@ -184,6 +184,10 @@ impl Running {
             Err(error) => {
                 counters.failed.increment();
                 tracing::warn!(url, %error, "a file cannot be fetched");
+                if let MirrorError::Fault(Fault::Local(reason)) = &error {
+                    // First, so that whoever asks again is served otherwise.
+                    context.cache.file_failed(reason);
+                }
                 fetch.fail(match error {
                     MirrorError::Fault(fault) => fault,
                     other => Fault::transient(other.to_string()),

@@ -25,6 +25,7 @@
 //! | [`database`] | small things on disk, in SQLite |
 //! | [`control`] | answers `khashmir status` over a Unix socket |
 //! | [`stats`] | what is counted |
+//! | [`problems`] | what is wrong |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -37,10 +38,12 @@ pub mod config;
 pub mod control;
 pub mod database;
 pub mod dht;
+mod disk;
 pub mod exchange;
 pub mod fetch;
 pub mod listener;
 pub mod peer;
+pub mod problems;
 pub mod proxy;
 pub mod publisher;
 pub mod sources;
@@ -59,6 +62,8 @@ pub struct Context {
     pub config: config::Config,
     /// What is counted.
     pub stats: Arc<stats::Stats>,
+    /// What is wrong now.
+    pub problems: Arc<problems::Problems>,
     /// Small things on disk.
     pub database: Arc<database::Database>,
     /// Files, by the hash of their content.

@@ -49,15 +49,16 @@ impl Partial {
     }
 
     /// Renames it to `path`, durably. Its content must be synced.
-    pub(super) fn persist(self, path: &Path) -> io::Result<()> {
+    pub(super) fn persist(self, path: &Path) -> io::Result<File> {
         let dir = path.parent().unwrap_or(path);
         match fs::create_dir(dir) {
             Ok(()) => sync_dir(dir.parent().unwrap_or(dir))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
-        self.file.persist(path).map_err(|error| error.error)?;
-        sync_dir(dir)
+        let file = self.file.persist(path).map_err(|error| error.error)?;
+        sync_dir(dir)?;
+        Ok(file)
     }
 }
 

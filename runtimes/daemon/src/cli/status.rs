@@ -12,6 +12,9 @@ pub fn render(status: &Value) -> String {
         status.text("/version"),
         duration(status.number("/uptime_seconds"))
     );
+    for problem in status.0["problems"].as_array().into_iter().flatten().filter_map(|p| p["text"].as_str()) {
+        let _ = writeln!(lines, "problem        {}", problem.replace('\n', "\n               "));
+    }
     for (name, value) in rows(&status) {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
@@ -192,6 +195,20 @@ mod tests {
              to peers       33.0 MiB in 1 answer\n\
              on offer       405 files\n\
              hash table     12 nodes known, 60 values kept for others under 44 keys\n"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first() {
+        let mut status = document(&Stats::default());
+        status["problems"] = serde_json::json!([{ "kind": "disk", "text": "full.\nmake room.", "since": 1 }]);
+        let text = render(&status);
+        assert!(
+            text.starts_with(
+                "khashmir 1.2.3, running for 1 h 1 min\n\
+                 problem        full.\n               make room.\n"
+            ),
+            "{text}"
         );
     }
 

@@ -60,7 +60,7 @@ impl fmt::Display for AskError {
         match self {
             Self::NotRunning(data_dir) => write!(
                 f,
-                "no daemon runs with the data directory {}; start one with `khashmir`, or name its directory with --data-dir DIR",
+                "no daemon answers in the data directory {}; start one with `khashmir`, or name its directory with --data-dir DIR (one that could not write there says so in its log)",
                 data_dir.display()
             ),
             Self::Failed { path, source } => {

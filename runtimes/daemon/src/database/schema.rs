@@ -19,6 +19,9 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             )),
         ));
     };
+    if missing.is_empty() {
+        return Ok(());
+    }
     for step in missing {
         transaction.execute_batch(step)?;
     }
@@ -128,5 +131,11 @@ const STEPS: &[&str] = &[
     UPDATE learnt_index SET stored_bytes = (
         SELECT ifnull(sum(48 + length(path)), 0) FROM index_entry WHERE index_id = learnt_index.id
     );
+",
+    "
+    -- How a file looked when it was last hashed: its inode's time of change, in
+    -- nanoseconds since 1970, and when that was.
+    ALTER TABLE cached_file ADD COLUMN changed_ns INTEGER;
+    ALTER TABLE cached_file ADD COLUMN checked_ms INTEGER;
 ",
 ];

@@ -8,6 +8,7 @@ mod client;
 mod documents;
 mod faults;
 mod learning;
+#[allow(dead_code)]
 mod mirror;
 mod passing;
 mod pipeline;
