@@ -177,12 +177,13 @@ impl Cache {
         if len > self.size_limit_bytes {
             return Ok(Committed { kept: false, evicted: Vec::new() });
         }
+        // It is used now, however long the disk takes.
+        let now = self.next_use_ms();
         partial.file().sync_all()?;
 
         let changing = self.lock_changes();
         let file = partial.persist(&self.path_of(&sha256))?;
         let row = CachedRow { len, from_index, seen: Some(checked::seen(&file.metadata()?)) };
-        let now = self.next_use_ms();
         let is_new = self
             .database
             .write(Durability::Relaxed, |transaction| cached_file::insert(transaction, &sha256, row, now))

@@ -278,13 +278,13 @@ fn a_damaged_database_makes_way_and_the_status_says_so() {
     fs::write(data.join("khashmir.db"), vec![b'x'; 8192]).unwrap();
     let daemon = Running::start(home.path(), &[]);
     let (_, text, _) = status(home.path(), false);
-    assert!(text.contains("\nproblem        The database was damaged"), "{text}");
+    assert!(text.contains("\nattention      The database was damaged"), "{text}");
     assert!(text.contains("khashmir.db.damaged") && text.contains("Check the disk"), "{text}");
     assert!(fs::read(data.join("khashmir.db.damaged")).unwrap() == [b'x'; 8192]);
     drop(daemon);
     // Told once.
     let _daemon = Running::start(home.path(), &[]);
-    assert!(!status(home.path(), false).1.contains("problem"));
+    assert!(!status(home.path(), false).1.contains("attention"));
 }
 
 #[test]

@@ -12,12 +12,23 @@ pub fn render(status: &Value) -> String {
         status.text("/version"),
         duration(status.number("/uptime_seconds"))
     );
-    for problem in status.0["problems"].as_array().into_iter().flatten().filter_map(|p| p["text"].as_str()) {
-        let _ = writeln!(lines, "problem        {}", problem.replace('\n', "\n               "));
-    }
     for (name, value) in rows(&status) {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
+    }
+    for problem in status.list("/problems") {
+        let text = Status(problem).text("/text").replace('\n', "\n               ");
+        let _ = writeln!(lines, "attention      {text}");
+    }
+    for release in status.list("/releases/unconfirmed") {
+        let release = Status(release);
+        let _ = writeln!(
+            lines,
+            "attention      {} is served as it is kept, for {} now: {}",
+            release.text("/name"),
+            duration(release.number("/for_seconds")),
+            release.text("/why")
+        );
     }
     lines
 }
@@ -112,9 +123,12 @@ impl Status<'_> {
         bytesize::ByteSize(self.number(pointer)).display().iec().to_string()
     }
 
+    fn list(&self, pointer: &str) -> &[Value] {
+        self.0.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
     fn own_addresses(&self) -> String {
-        let addresses = self.0["own_addresses"].as_array().map_or(&[][..], Vec::as_slice);
-        let addresses: Vec<&str> = addresses.iter().filter_map(Value::as_str).collect();
+        let addresses: Vec<&str> = self.list("/own_addresses").iter().filter_map(Value::as_str).collect();
         match addresses.as_slice() {
             [] => "not yet: nothing is offered until other nodes have told this one's address".to_owned(),
             known => format!("as {}", known.join(" and ")),
@@ -199,17 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_comes_first() {
+    fn what_is_wrong_is_spoken_of() {
         let mut status = document(&Stats::default());
         status["problems"] = serde_json::json!([{ "kind": "disk", "text": "full.\nmake room.", "since": 1 }]);
         let text = render(&status);
-        assert!(
-            text.starts_with(
-                "khashmir 1.2.3, running for 1 h 1 min\n\
-                 problem        full.\n               make room.\n"
-            ),
-            "{text}"
-        );
+        assert!(text.ends_with("attention      full.\n               make room.\n"), "{text}");
+    }
+
+    #[test]
+    fn a_mirror_that_cannot_be_asked_is_spoken_of() {
+        let stats = Stats::default();
+        stats.releases.unconfirmed.insert("http://m/InRelease", "Connection refused");
+        let text = render(&document(&stats));
+        let line =
+            "attention      http://m/InRelease is served as it is kept, for 0 s now: Connection refused\n";
+        assert!(text.ends_with(line), "{text}");
+        stats.releases.unconfirmed.remove("http://m/InRelease");
+        assert!(!render(&document(&stats)).contains("attention"));
     }
 
     #[test]
