@@ -17,6 +17,7 @@ use khashmir_apt::Sha256;
 
 use crate::database::cached_file::{self, CachedRow};
 use crate::database::{Database, DatabaseError, Durability, milliseconds};
+use crate::disk;
 
 pub use crate::database::cached_file::Announceable;
 pub use file::{CachedFile, Committed, Partial};
@@ -59,8 +60,8 @@ impl Cache {
     /// a crash left half-written, and brings rows and files in step.
     pub fn open(dir: &Path, size_limit_bytes: u64, database: Arc<Database>) -> io::Result<Self> {
         let cache = Self::new(dir, size_limit_bytes, database, Trouble::default());
-        fs::create_dir_all(cache.files_dir())?;
-        fs::create_dir_all(cache.partial_dir())?;
+        disk::make_dir(&cache.files_dir(), 0o777)?;
+        disk::make_dir(&cache.partial_dir(), 0o777)?;
         reconcile::remove_litter(&cache.partial_dir())?;
         let total = reconcile::bring_in_step(&cache.files_dir(), &cache.database)?;
         cache.total_bytes.store(total, Ordering::Relaxed);

@@ -1,10 +1,37 @@
-//! Telling a disk that fails from a person's mistake.
+//! Names that a disk keeps, and telling a disk that fails from a person's mistake.
 
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use rustix::io::Errno;
 
 use crate::database::DatabaseError;
+
+/// Makes a directory with this mode, and those above it, so that they survive a power failure; one
+/// that exists stays as it is.
+pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    make_dir(above, mode)?;
+    match DirBuilder::new().mode(mode).create(path) {
+        // Another thread made it.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    sync_dir(above)
+}
+
+/// Makes the names in a directory survive a power failure.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
 
 /// Whether the disk is at fault: it is full, fails, or can only be read. What a person got wrong, a
 /// path or a permission, is not among it.

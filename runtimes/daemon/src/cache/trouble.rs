@@ -78,13 +78,20 @@ impl Cache {
             return Err(io::Error::other("the disk cannot take it"));
         }
         let partial =
-            Partial::create(&self.partial_dir()).inspect_err(|error| self.file_failed(&error.to_string()))?;
+            // Whoever asked is served otherwise already, so that the next may try again at once.
+            Partial::create(&self.partial_dir()).inspect_err(|error| self.tell(&error.to_string()))?;
         // Taken only when it is over: others may be told at the same time.
         if self.paused_until().is_some() {
             self.note(probe(&partial))?;
             *self.paused_until() = None;
         }
         Ok(partial)
+    }
+
+    /// As if the pause were over.
+    #[cfg(test)]
+    pub(super) fn resume(&self) {
+        *self.paused_until() = Some(Instant::now());
     }
 
     fn paused_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

@@ -1,8 +1,6 @@
 //! What is kept on disk; or, where the disk fails, nowhere, so that apt is served all the same.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,12 +51,13 @@ impl Storage {
     }
 
     fn on_disk(config: &Config, data_dir: &Path) -> Result<Self, StartError> {
-        make_private_dir(data_dir)
+        // Only this user may enter.
+        disk::make_dir(data_dir, 0o700)
             .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
         let mut locks = vec![Lock::take(data_dir)?];
         let cache_dir = cache_dir(config, data_dir);
         let cache_failed = |source| StartError::Cache { path: cache_dir.to_owned(), source };
-        fs::create_dir_all(cache_dir).map_err(cache_failed)?;
+        disk::make_dir(cache_dir, 0o777).map_err(cache_failed)?;
         if fs::canonicalize(cache_dir).ok() != fs::canonicalize(data_dir).ok() {
             locks.push(Lock::take(cache_dir)?);
         }
@@ -81,17 +80,5 @@ fn is_the_disks(error: &StartError) -> bool {
         | StartError::Control { source, .. } => disk::is_at_fault(source),
         StartError::Database(error) => error.is_disk() || error.is_damage(),
         _ => false,
-    }
-}
-
-/// Makes a directory that only this user may enter, for good; one that exists stays as it is.
-fn make_private_dir(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?.sync_all(),
-        _ => Ok(()),
     }
 }

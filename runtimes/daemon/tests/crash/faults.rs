@@ -47,7 +47,7 @@ fn from_every_moment(story: &Story, fault: &Fault) {
                 assert!(!has_failed || status["problems"][0]["text"].is_string(), "not told: {status}");
                 told.lock().unwrap().0 += usize::from(has_failed);
             },
-            |call| {
+            &mut |call: &Call| {
                 if !(fault.hits)(call) || !watch.note(call) {
                     return Verdict::Pass;
                 }

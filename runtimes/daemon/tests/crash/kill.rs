@@ -20,7 +20,7 @@ fn at_every_moment(story: &Story, end: Verdict) {
                 // It may end at any time.
                 let _ended = story.deeds.iter().try_for_each(|deed| scene.perform(deed, proxy, data));
             },
-            |call| {
+            &mut |call: &Call| {
                 if counts(call) && watch.note(call) { end } else { Verdict::Pass }
             },
         );

@@ -23,3 +23,4 @@ mod tracer;
 
 mod faults;
 mod kill;
+mod power;

@@ -125,6 +125,18 @@ impl Scene {
         &self.archive.files[path]
     }
 
+    /// How often the mirror was asked for a file.
+    pub fn times_asked(&self, name: &str) -> usize {
+        let url = self.url(name);
+        self.mirror.asked(url.strip_prefix(&format!("http://{}", self.mirror.address)).unwrap()).len()
+    }
+
+    /// Where a file lies in the cache, below the data directory.
+    pub fn cached_at(&self, name: &str) -> PathBuf {
+        let hash = self.sha256(name).to_string();
+        Path::new("cache").join(&hash[..2]).join(hash)
+    }
+
     pub fn sha256(&self, name: &str) -> Sha256 {
         Sha256::of(self.content(name))
     }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::apt::fetch;
 use super::call::{Call, What};
 use super::scene::{Deed, Other, Running, Scene, await_status, greeting};
-use super::tracer::{Traced, Verdict};
+use super::tracer::{Observer, Traced, Verdict};
 
 /// A story: what happened before, what happens, and which files may go meanwhile.
 #[derive(Debug)]
@@ -74,15 +74,15 @@ pub struct Ended {
 
 impl Story {
     /// Runs a daemon traced, with `client` for whoever asks it, who is given the proxy's address, and
-    /// ends it. `decide` says what becomes of each call but of announcements, which all pass.
+    /// ends it.
     pub fn run(
         &self,
         scene: &Scene,
         data: &Path,
         client: impl FnOnce(SocketAddr) + Send,
-        mut decide: impl FnMut(&Call) -> Verdict,
+        observer: &mut impl Observer,
     ) -> Ended {
-        let mut announced = BTreeSet::new();
+        let mut listener = Listener { story: self, scene, observer, announced: BTreeSet::new() };
         let other = Other::start();
         let log = data.with_extension("log");
         let (traced, stdout) = Traced::new(&scene.command(data, &other), File::create(&log).unwrap());
@@ -98,21 +98,14 @@ impl Story {
                 let _gone = kill(pid, Signal::SIGTERM);
                 done
             });
-            let is_killed = traced.run(data, |call| {
-                let What::Announce { datagrams } = &call.what else { return decide(call) };
-                announced.extend(self.files.iter().filter(|name| {
-                    let key = file_key(&scene.sha256(name).0);
-                    datagrams.iter().any(|datagram| datagram.windows(20).any(|bytes| bytes == key.0))
-                }));
-                Verdict::Pass
-            });
+            let is_killed = traced.run(data, &mut listener);
             if let Err(panic) = client.join().unwrap() {
                 eprintln!("the daemon's log: {}", fs::read_to_string(&log).unwrap());
                 resume_unwind(panic);
             }
             is_killed
         });
-        Ended { is_killed, announced, log }
+        Ended { is_killed, announced: listener.announced, log }
     }
 
     /// Starts the daemon again on what is left, and checks it.
@@ -121,22 +114,19 @@ impl Story {
         let cached = check_files(data);
         for name in announced.iter().filter(|name| !self.evicted.contains(name)) {
             assert!(cached.contains(&scene.sha256(name)), "{name} was announced, and is gone");
-        }
-        for name in self.files.iter().filter(|name| cached.contains(&scene.sha256(name))) {
-            let url = format!("http://{}{}", running.peers, encode_path(&scene.sha256(name).0));
-            let path = url.strip_prefix(&format!("http://{}", running.peers)).unwrap();
-            let given = fetch(running.peers, path);
+            let given = fetch(running.peers, &encode_path(&scene.sha256(name).0));
             assert!(given.as_deref() == Ok(scene.content(name)), "{name}, to a peer: {:?}", given.err());
         }
         // The same again: right, and out of the cache what is there; then what makes room for the rest.
+        scene.perform(&UPDATE[0], running.proxy, data).unwrap();
         let is_cached = |name: &&str| cached.contains(&scene.sha256(name));
         let (kept, others): (Vec<&str>, Vec<&str>) = self.files.iter().copied().partition(is_cached);
-        let asked = scene.mirror.asked_in_all();
         for name in &kept {
+            let asked = scene.times_asked(name);
             scene.perform(&Deed::Fetch(name), running.proxy, data).unwrap();
+            assert_eq!(scene.times_asked(name), asked, "{name} is fetched again");
         }
-        assert_eq!(scene.mirror.asked_in_all(), asked, "some of {kept:?} is fetched again");
-        for name in others {
+        for name in others.into_iter().filter(|name| *name != "InRelease") {
             scene.perform(&Deed::Fetch(name), running.proxy, data).unwrap();
         }
         // All that is in the cache is for peers, and they hear of it.
@@ -150,6 +140,34 @@ impl Story {
         .unwrap();
         let complaints = running.kill();
         assert_eq!(complaints, "", "the daemon complains");
+    }
+}
+
+/// Hears which files are announced.
+struct Listener<'a, O> {
+    story: &'a Story,
+    scene: &'a Scene,
+    observer: &'a mut O,
+    announced: BTreeSet<&'static str>,
+}
+
+impl<O: Observer> Observer for Listener<'_, O> {
+    fn before(&mut self, call: &Call) -> Verdict {
+        let What::Announce { datagrams } = &call.what else { return self.observer.before(call) };
+        let is_named = |name: &&&'static str| {
+            let key = file_key(&self.scene.sha256(name).0);
+            datagrams.iter().any(|datagram| datagram.windows(20).any(|bytes| bytes == key.0))
+        };
+        let files: Vec<&'static str> = self.story.files.iter().filter(is_named).copied().collect();
+        self.observer.announced(&files);
+        self.announced.extend(files);
+        Verdict::Pass
+    }
+
+    fn after(&mut self, call: &Call) {
+        if !matches!(call.what, What::Announce { .. }) {
+            self.observer.after(call);
+        }
     }
 }
 

@@ -33,6 +33,31 @@ pub enum Verdict {
     Fail(Errno),
 }
 
+/// Who is asked about each call that counts, and told of it.
+pub trait Observer {
+    /// Before it happens.
+    fn before(&mut self, call: &Call) -> Verdict;
+
+    /// After it has.
+    fn after(&mut self, _call: &Call) {}
+
+    /// Before other nodes are told of these files.
+    fn announced(&mut self, _files: &[&'static str]) {}
+}
+
+impl<F: FnMut(&Call) -> Verdict> Observer for F {
+    fn before(&mut self, call: &Call) -> Verdict {
+        self(call)
+    }
+}
+
+/// A call that a thread is in, and how it is to fail if it is.
+#[derive(Default)]
+struct Inside {
+    call: Option<Call>,
+    fails: Option<Errno>,
+}
+
 /// A process that waits to be run.
 pub struct Traced {
     pid: Pid,
@@ -70,43 +95,30 @@ impl Traced {
         self.pid
     }
 
-    /// Runs it to its end. `decide` is asked about each call that counts, before it happens.
-    /// Returns whether it was killed by a verdict.
-    pub fn run(mut self, data_dir: &Path, mut decide: impl FnMut(&Call) -> Verdict) -> bool {
+    /// Runs it to its end, with one who observes. Returns whether it was killed by a verdict.
+    pub fn run(mut self, data_dir: &Path, observer: &mut impl Observer) -> bool {
         self.go.write_all(b"\n").unwrap();
         let mut reader = None;
         let mut is_killed = false;
-        // Threads within a call, and how it is to fail if it is.
-        let mut inside: HashMap<Pid, Option<Errno>> = HashMap::new();
+        let mut inside: HashMap<Pid, Inside> = HashMap::new();
         while let Some(status) = wait() {
             let (thread, signal) = match status {
                 WaitStatus::PtraceSyscall(thread) => {
-                    match inside.remove(&thread) {
-                        Some(None) => {}
-                        Some(Some(errno)) => {
-                            if let Ok(mut registers) = ptrace::getregs(thread) {
-                                registers.rax = i64::from(-(errno as i32)) as u64;
-                                let _gone = ptrace::setregs(thread, registers);
+                    if let Some(inside) = inside.remove(&thread) {
+                        leave(thread, &inside, observer);
+                    } else {
+                        let call = match (&reader, ptrace::getregs(thread)) {
+                            (Some(reader), Ok(registers)) if !is_killed => {
+                                enter(thread, registers, reader, observer)
                             }
-                        }
-                        None => {
-                            let verdict = match (&reader, ptrace::getregs(thread)) {
-                                (Some(reader), Ok(registers)) if !is_killed => {
-                                    self.enter(thread, registers, reader, &mut decide)
-                                }
-                                _ => Verdict::Pass,
-                            };
-                            let fails = match verdict {
-                                Verdict::Pass => None,
-                                Verdict::Fail(errno) => Some(errno),
-                                Verdict::Kill | Verdict::Tear => {
-                                    kill(self.pid, Signal::SIGKILL).unwrap();
-                                    is_killed = true;
-                                    continue;
-                                }
-                            };
-                            inside.insert(thread, fails);
-                        }
+                            _ => Some(Inside::default()),
+                        };
+                        let Some(call) = call else {
+                            kill(self.pid, Signal::SIGKILL).unwrap();
+                            is_killed = true;
+                            continue;
+                        };
+                        inside.insert(thread, call);
                     }
                     (thread, None)
                 }
@@ -127,26 +139,40 @@ impl Traced {
         }
         panic!("the traced process is gone without an end");
     }
+}
 
-    fn enter(
-        &self,
-        thread: Pid,
-        mut registers: nix::libc::user_regs_struct,
-        reader: &Reader,
-        decide: &mut impl FnMut(&Call) -> Verdict,
-    ) -> Verdict {
-        let Some(call) = reader.read(&registers) else { return Verdict::Pass };
-        let verdict = decide(&call);
-        match verdict {
-            Verdict::Pass | Verdict::Kill => {}
-            Verdict::Tear => tear(&call, reader),
-            Verdict::Fail(_) => {
-                // A call that there is not.
-                registers.orig_rax = u64::MAX;
-                let _gone = ptrace::setregs(thread, registers);
-            }
+/// A thread comes to a call. `None` if the process is to be killed before it happens.
+fn enter(
+    thread: Pid,
+    mut registers: nix::libc::user_regs_struct,
+    reader: &Reader,
+    observer: &mut impl Observer,
+) -> Option<Inside> {
+    let Some(call) = reader.read(&registers) else { return Some(Inside::default()) };
+    match observer.before(&call) {
+        Verdict::Pass => Some(Inside { call: Some(call), fails: None }),
+        Verdict::Kill => None,
+        Verdict::Tear => {
+            tear(&call, reader);
+            None
         }
-        verdict
+        Verdict::Fail(errno) => {
+            // A call that there is not.
+            registers.orig_rax = u64::MAX;
+            let _gone = ptrace::setregs(thread, registers);
+            Some(Inside { call: None, fails: Some(errno) })
+        }
+    }
+}
+
+/// A thread comes out of a call.
+fn leave(thread: Pid, inside: &Inside, observer: &mut impl Observer) {
+    if let Some(call) = &inside.call {
+        observer.after(call);
+    }
+    if let (Some(errno), Ok(mut registers)) = (inside.fails, ptrace::getregs(thread)) {
+        registers.rax = i64::from(-(errno as i32)) as u64;
+        let _gone = ptrace::setregs(thread, registers);
     }
 }
 

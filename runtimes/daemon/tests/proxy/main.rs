@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod altered;
 mod archive;
 mod client;
 mod documents;
 mod faults;
 mod learning;
-#[allow(dead_code)]
 mod mirror;
 mod passing;
 mod pipeline;

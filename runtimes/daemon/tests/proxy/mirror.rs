@@ -109,11 +109,6 @@ impl Mirror {
         asked.iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
-    /// How many requests came in all.
-    pub fn asked_in_all(&self) -> usize {
-        self.state.asked.lock().unwrap().len()
-    }
-
     /// Waits until so many requests have come for paths that begin so.
     #[track_caller]
     pub fn wait_for(&self, prefix: &str, count: usize) {
