@@ -25,7 +25,7 @@ use crate::Context;
 use crate::exchange::Exchange;
 use crate::proxy::Proxy;
 
-pub use answer::{Answer, Content, Message};
+pub use answer::{Answer, Content, Later, Message};
 pub use growing::Growing;
 
 /// The pause after the system refused a connection for want of something.
