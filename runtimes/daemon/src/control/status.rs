@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Answering;
 use crate::fetch::Fetch;
 use crate::history::Record;
+use crate::problems::Problem;
 use crate::stats::Stats;
 
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub(super) struct Status<'a> {
     own_addresses: Vec<SocketAddr>,
     data_dir: &'a Path,
     cache: CacheStatus,
+    /// What is wrong now, for a person to mend.
+    problems: Vec<Problem>,
     /// The files that are on their way.
     fetching: Vec<Fetching>,
     #[serde(flatten)]
@@ -65,6 +68,7 @@ impl Answering {
                 bytes: context.cache.total_bytes(),
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
+            problems: context.problems.list(),
             fetching: fetches.in_progress().iter().map(|fetch| Fetching::from(&**fetch)).collect(),
             stats: &context.stats,
         }
