@@ -67,4 +67,6 @@ pub struct Context {
     pub catalog: catalog::Catalog,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
+    /// Who may vouch for those that are asked over https.
+    pub tls: upstream::Tls,
 }

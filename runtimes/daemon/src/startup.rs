@@ -20,6 +20,7 @@ use crate::exchange::Exchange;
 use crate::publisher::Publisher;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
+use crate::upstream::Tls;
 use crate::{Context, listener, peer};
 
 pub use error::{Service, StartError};
@@ -125,6 +126,7 @@ struct Opened {
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
+    let tls = Tls::new(config.mirror.ca_file.as_deref())?;
     let data_dir = config.data_dir_or_default()?;
     make_private_dir(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
     let lock = Lock::take(&data_dir)?;
@@ -149,7 +151,8 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let control = Control::bind(&data_dir)?;
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
-    let context = Context { config, stats: Arc::new(Stats::default()), database, cache, catalog, sources };
+    let stats = Arc::new(Stats::default());
+    let context = Context { config, stats, database, cache, catalog, sources, tls };
     Ok(Opened {
         context: Arc::new(context),
         identity: Arc::new(identity),

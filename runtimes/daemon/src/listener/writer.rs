@@ -80,7 +80,9 @@ impl Writer<'_> {
         let message = match answer {
             Answer::Message(message) => message,
             Answer::Cut(reason) => return Err(io::Error::other(reason)),
-            Answer::Growing(_) => return Err(io::Error::other("an answer did not settle")),
+            Answer::Growing(_) | Answer::Tunnel(_) => {
+                return Err(io::Error::other("an answer did not settle"));
+            }
         };
         let Some(promised) = promised else {
             // Only HTTP/1.1 keeps what has no length, and all this has one.

@@ -12,6 +12,7 @@ use http::header::{HOST, HeaderValue, RANGE, USER_AGENT};
 use http_body_util::Empty;
 use khashmir::claim::encode_path;
 use khashmir::download::Failure;
+use khashmir_apt::url::Scheme;
 use smol::future::FutureExt as _;
 
 use crate::upstream::connect::{connect, handshake};
@@ -120,7 +121,7 @@ impl Client {
 
     /// The head of the answer, by a connection that is open if there is one.
     async fn send(&self, peer: SocketAddr, wanted: &Wanted) -> Result<Response, PeerError> {
-        let host = (peer.ip().to_string(), peer.port());
+        let host = (Scheme::Http, peer.ip().to_string(), peer.port());
         let mut permit = Some(self.pool.permit(&host).await);
         loop {
             let idle = self.pool.take_idle(&host);

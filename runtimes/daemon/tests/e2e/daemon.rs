@@ -27,6 +27,7 @@ pub struct Machine {
     proxy: Cell<SocketAddr>,
     peers: Cell<SocketAddr>,
     hedge_delay_ms: u32,
+    authority: Option<PathBuf>,
 }
 
 /// A running daemon; dropped, it is killed.
@@ -53,7 +54,13 @@ impl Machine {
             proxy: Cell::new(SocketAddr::from(([127, 0, 0, 1], 0))),
             peers: Cell::new(SocketAddr::new(ip.parse().unwrap(), 0)),
             hedge_delay_ms: 1_500,
+            authority: None,
         }
+    }
+
+    /// Its daemon trusts the authority in this file, and opens tunnels to the mirror's port.
+    pub fn trusting(self, authority: PathBuf) -> Machine {
+        Machine { authority: Some(authority), ..self }
     }
 
     /// Its daemon waits for late peers as long as it may, however slow the computer
@@ -64,12 +71,18 @@ impl Machine {
 
     fn configuration(&self) -> String {
         let bootstrap: Vec<_> = self.bootstrap.iter().map(SocketAddr::to_string).collect();
+        let [tunnels, trust] = match &self.authority {
+            Some(file) => {
+                [format!("tunnel_ports = [{}]\n", self.mirror.port()), format!("ca_file = {file:?}\n")]
+            }
+            None => [const { String::new() }; 2],
+        };
         format!(
-            "[proxy]\nlisten = \"{}\"\nallowed_upstreams = [\"{}\"]\n\
+            "[proxy]\nlisten = \"{}\"\nallowed_upstreams = [\"{}\"]\n{tunnels}\
              [peers]\nlisten = \"{}\"\n\
              [dht]\nbootstrap = {bootstrap:?}\n\
              local_networks = [\"127.0.0.0/8\"]\nuncounted_networks = [\"127.0.0.0/8\"]\n\
-             [mirror]\napt_dir = {:?}\nhedge_delay_ms = {}\n\
+             [mirror]\napt_dir = {:?}\nhedge_delay_ms = {}\n{trust}\
              [log]\nlevel = \"debug\"\n",
             self.proxy.get(),
             self.mirror,

@@ -13,5 +13,8 @@ mod mirror;
 
 mod faults;
 mod harness;
+mod https;
 mod install;
 mod peers;
+#[path = "../common/tls.rs"]
+mod tls;
