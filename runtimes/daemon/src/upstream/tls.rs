@@ -76,7 +76,7 @@ impl Tls {
             smol::Timer::after(limit).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        async { handshake.await }.or(late).await.map_err(|error| fault(target, &error))
+        handshake.or(late).await.map_err(|error| fault(target, &error))
     }
 }
 
