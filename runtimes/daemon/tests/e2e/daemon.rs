@@ -2,10 +2,11 @@
 //! directory, signals.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,7 +28,8 @@ pub struct Machine {
     proxy: Cell<SocketAddr>,
     peers: Cell<SocketAddr>,
     hedge_delay_ms: u32,
-    authority: Option<PathBuf>,
+    /// Further lines of its configuration, each with the table that it belongs to.
+    lines: Vec<(&'static str, String)>,
 }
 
 /// A running daemon; dropped, it is killed.
@@ -54,42 +56,57 @@ impl Machine {
             proxy: Cell::new(SocketAddr::from(([127, 0, 0, 1], 0))),
             peers: Cell::new(SocketAddr::new(ip.parse().unwrap(), 0)),
             hedge_delay_ms: 1_500,
-            authority: None,
+            lines: Vec::new(),
         }
-    }
-
-    /// Its daemon trusts the authority in this file, and opens tunnels to the mirror's port.
-    pub fn trusting(self, authority: PathBuf) -> Machine {
-        Machine { authority: Some(authority), ..self }
     }
 
     /// Its daemon waits for late peers as long as it may, however slow the computer
     /// that runs the test: what comes from the mirror then is what no peer had.
     pub fn patient(self) -> Machine {
-        Machine { hedge_delay_ms: 25_000, ..self }
+        self.hedging_after(25_000)
+    }
+
+    /// After so long its daemon asks somebody else for what is late.
+    pub fn hedging_after(self, hedge_delay_ms: u32) -> Machine {
+        Machine { hedge_delay_ms, ..self }
+    }
+
+    /// Its daemon trusts the authority in this file, and opens tunnels to the mirror's port.
+    pub fn trusting(self, authority: &Path) -> Machine {
+        let port = self.mirror.port();
+        self.with("mirror", format!("ca_file = {authority:?}"))
+            .with("proxy", format!("tunnel_ports = [{port}]"))
+    }
+
+    /// A further line of its configuration, in this table.
+    pub fn with(mut self, table: &'static str, line: impl Into<String>) -> Machine {
+        self.lines.push((table, line.into()));
+        self
     }
 
     fn configuration(&self) -> String {
         let bootstrap: Vec<_> = self.bootstrap.iter().map(SocketAddr::to_string).collect();
-        let [tunnels, trust] = match &self.authority {
-            Some(file) => {
-                [format!("tunnel_ports = [{}]\n", self.mirror.port()), format!("ca_file = {file:?}\n")]
-            }
-            None => [const { String::new() }; 2],
-        };
-        format!(
-            "[proxy]\nlisten = \"{}\"\nallowed_upstreams = [\"{}\"]\n{tunnels}\
-             [peers]\nlisten = \"{}\"\n\
-             [dht]\nbootstrap = {bootstrap:?}\n\
-             local_networks = [\"127.0.0.0/8\"]\nuncounted_networks = [\"127.0.0.0/8\"]\n\
-             [mirror]\napt_dir = {:?}\nhedge_delay_ms = {}\n{trust}\
-             [log]\nlevel = \"debug\"\n",
-            self.proxy.get(),
-            self.mirror,
-            self.peers.get(),
-            self.directory.path().join("apt"),
-            self.hedge_delay_ms,
-        )
+        let apt_dir = self.directory.path().join("apt");
+        let mut tables = BTreeMap::from([
+            (
+                "proxy",
+                format!("listen = \"{}\"\nallowed_upstreams = [\"{}\"]\n", self.proxy.get(), self.mirror),
+            ),
+            ("peers", format!("listen = \"{}\"\n", self.peers.get())),
+            (
+                "dht",
+                format!(
+                    "bootstrap = {bootstrap:?}\nlocal_networks = [\"127.0.0.0/8\"]\n\
+                     uncounted_networks = [\"127.0.0.0/8\"]\n"
+                ),
+            ),
+            ("mirror", format!("apt_dir = {apt_dir:?}\nhedge_delay_ms = {}\n", self.hedge_delay_ms)),
+            ("log", "level = \"debug\"\n".to_owned()),
+        ]);
+        for (table, line) in &self.lines {
+            *tables.entry(table).or_default() += &format!("{line}\n");
+        }
+        tables.iter().map(|(table, lines)| format!("[{table}]\n{lines}")).collect()
     }
 
     /// Starts the daemon and waits until it says where it listens.
@@ -157,6 +174,11 @@ impl Daemon {
         let status = self.status();
         let number = status.pointer(pointer).and_then(Value::as_u64);
         number.unwrap_or_else(|| panic!("no number {pointer} in {status:#}"))
+    }
+
+    /// What it wrote so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// Waits until a number of the status is as wanted.

@@ -27,7 +27,7 @@ impl Setting {
     }
 
     fn machine(&self) -> Machine {
-        Machine::new("127.0.0.1", self.tls, &[]).trusting(self.authority.clone())
+        Machine::new("127.0.0.1", self.tls, &[]).trusting(&self.authority)
     }
 
     fn apt(&self, via: Via) -> Apt {

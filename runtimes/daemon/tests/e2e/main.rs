@@ -9,6 +9,9 @@
 mod apt;
 mod archive;
 mod daemon;
+#[allow(dead_code)]
+#[path = "../peers/liar.rs"]
+mod liar;
 mod mirror;
 
 mod faults;
@@ -16,5 +19,6 @@ mod harness;
 mod https;
 mod install;
 mod peers;
+mod stubborn;
 #[path = "../common/tls.rs"]
 mod tls;
