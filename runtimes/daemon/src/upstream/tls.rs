@@ -150,3 +150,22 @@ fn remedy(invalid: &CertificateError) -> &'static str {
         _ => "somebody else may answer in its place",
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_authorities_is_refused_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("authority.pem");
+        let error = |file: &Path| Tls::new(Some(file)).unwrap_err().to_string();
+        assert!(error(&file).contains("authority.pem"), "{}", error(&file));
+        std::fs::write(&file, "").unwrap();
+        assert!(error(&file).contains("BEGIN CERTIFICATE"), "{}", error(&file));
+        std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(error(&file).contains("number 1"), "{}", error(&file));
+        assert!(Tls::new(None).is_ok());
+    }
+}
