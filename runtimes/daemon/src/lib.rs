@@ -82,4 +82,6 @@ pub struct Context {
     pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
+    /// Who may vouch for those that are asked over https.
+    pub tls: upstream::Tls,
 }

@@ -19,7 +19,7 @@ use crate::publisher::Publisher;
 use crate::shares::Shares;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
-use crate::upstream::Client;
+use crate::upstream::{Client, Tls};
 use crate::{Context, listener, peer};
 
 pub use error::{Service, StartError};
@@ -141,6 +141,7 @@ struct Opened {
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
+    let tls = Tls::new(config.mirror.ca_file.as_deref())?;
     let data_dir = config.data_dir_or_default()?;
     descriptors::raise_limit();
     let storage = Storage::open(&config, &data_dir)?;
@@ -160,6 +161,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let shares = Arc::new(Shares::new(Arc::clone(&database)));
     let problems = Arc::clone(database.problems());
     let stats = Arc::new(Stats::default());
-    let context = Context { config, stats, problems, database, cache, catalog, history, shares, sources };
+    let context =
+        Context { config, stats, problems, database, cache, catalog, history, shares, sources, tls };
     Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, locks })
 }
