@@ -28,6 +28,7 @@
 //! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
+//! | [`clock`] | whether the system clock is plainly behind |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -36,6 +37,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod database;
@@ -71,6 +73,8 @@ pub struct Context {
     pub cache: cache::Cache,
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
+    /// Whether the system clock is plainly behind.
+    pub clock: clock::Clock,
     /// What became of downloads.
     pub history: Arc<history::History>,
     /// Files that a person gives to others.

@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use smol::Task;
 use smol::net::TcpListener;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answering, Control, Identity};
 use crate::database::Database;
@@ -172,8 +174,10 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
     let history = Arc::new(History::new(Arc::clone(&database)));
     let shares = Arc::new(Shares::new(Arc::clone(&database)));
+    let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
+    let clock = Clock::at_start(SystemTime::now(), saved);
     let stats = Arc::new(Stats::default());
-    let context = Context { config, stats, database, cache, catalog, history, shares, sources };
+    let context = Context { config, stats, database, cache, catalog, clock, history, shares, sources };
     Ok(Opened {
         context: Arc::new(context),
         identity: Arc::new(identity),

@@ -78,7 +78,8 @@ fn render(status: &Value) -> String {
         status.text("/version"),
         duration(status.number("/uptime_seconds"))
     );
-    for (name, value) in rows(&status) {
+    let clock = status.0["clock"].as_str().map(|fault| ("clock", fault.to_owned()));
+    for (name, value) in rows(&status).into_iter().chain(clock) {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub(super) struct Status<'a> {
     own_addresses: Vec<SocketAddr>,
     data_dir: &'a Path,
     cache: CacheStatus,
+    /// What is wrong with the system clock, if anything is.
+    clock: Option<String>,
     /// The files that are on their way.
     fetching: Vec<Fetching>,
     #[serde(flatten)]
@@ -65,6 +67,7 @@ impl Answering {
                 bytes: context.cache.total_bytes(),
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
+            clock: context.clock.fault(SystemTime::now()).map(|fault| fault.to_string()),
             fetching: fetches.in_progress().iter().map(|fetch| Fetching::from(&**fetch)).collect(),
             stats: &context.stats,
         }
