@@ -23,7 +23,7 @@ use smol::{Async, Executor};
 
 use crate::proxy::Proxy;
 
-pub use answer::{Answer, Content, Message};
+pub use answer::{Answer, Content, Later, Message};
 pub use growing::Growing;
 
 /// The pause after the system refused a connection for want of something.

@@ -99,7 +99,6 @@ impl Mirror {
         let Some(url) = self.url.clone() else {
             return Err(Fault::Refused("no peer gave what is missing, and there is no mirror".into()).into());
         };
-        let is_index = DistsPath::parse(&url.path).is_some();
         let mut request = Request { in_turn: true, ..Request::get(url) };
         if let Some(header) = range_header(fetch, &range) {
             request.headers.insert(RANGE, header);
@@ -127,10 +126,15 @@ impl Mirror {
         if let Some(wanted) = whole_len
             && len != whole_len
         {
-            return Err(MirrorError::OtherFile { wanted });
+            // That of an older generation stays; any other may be right the next time.
+            let known = self.is_index() || fetch.expected().iter().any(|older| older.size == len);
+            return Err(match (known, len) {
+                (false, Some(len)) => wrong_len(len).into(),
+                _ => MirrorError::OtherFile { wanted },
+            });
         }
         if let Some(len) = len {
-            settle_len(fetch, len, is_index)?;
+            self.settle_len(fetch, len)?;
         }
         let end = range.end.min(fetch.progress().len.unwrap_or(MAX_LEN));
         while at < end {
@@ -157,21 +161,29 @@ impl Mirror {
                 smol::spawn(response.body.drain()).detach();
                 Ok(())
             }
-            None => Ok(settle_len(fetch, at, is_index)?),
+            None => Ok(self.settle_len(fetch, at)?),
         }
+    }
+
+    /// Takes the length that the mirror tells, if it is one that apt would accept.
+    ///
+    /// A wrong length is fatal to apt's whole run, so it is cut off rather; only of
+    /// index files is what the mirror has passed on whatever it is.
+    fn settle_len(&self, fetch: &Fetch, len: u64) -> Result<(), Fault> {
+        let may_be = |size: Option<u64>| size.is_none_or(|size| size == len);
+        if !self.is_index() && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
+            return Err(wrong_len(len));
+        }
+        fetch.settle_len(len).map_err(Fault::transient)
+    }
+
+    fn is_index(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| DistsPath::parse(&url.path).is_some())
     }
 }
 
-/// Takes the length that the mirror tells, if it is one that apt would accept.
-///
-/// A wrong length is fatal to apt's whole run, so it is cut off rather; only of
-/// index files is what the mirror has passed on whatever it is.
-fn settle_len(fetch: &Fetch, len: u64, is_index: bool) -> Result<(), Fault> {
-    let may_be = |size: Option<u64>| size.is_none_or(|size| size == len);
-    if !is_index && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
-        return Err(Fault::transient(format!("the mirror's file has {len} bytes, not what the index says")));
-    }
-    fetch.settle_len(len).map_err(Fault::transient)
+fn wrong_len(len: u64) -> Fault {
+    Fault::transient(format!("the mirror's file has {len} bytes, not what the index says"))
 }
 
 /// `Range` for some bytes; none for the whole file.
