@@ -256,7 +256,8 @@ fn a_port_in_use_is_named_with_what_to_do() {
         assert!(stderr.contains(&format!("`ss -lntup 'sport = :{port}'`")), "{stderr}");
     }
     // An address of nobody's here.
-    let (code, stderr) = fails(home.path(), &["run", "--listen", "192.0.2.1:9978"]);
+    let data = data.to_str().unwrap();
+    let (code, stderr) = fails(home.path(), &["--data-dir", data, "run", "--listen", "192.0.2.1:9978"]);
     assert_eq!(code, 1);
     assert!(stderr.contains("no such address") && stderr.contains("--listen"), "{stderr}");
 }
