@@ -23,8 +23,6 @@ use crate::upstream::{Fault, Response};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// From a request to the head of its answer, and from one byte of that to the next.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one request in all: the pieces of a peer slower than this are had sooner elsewhere.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections to one address at a time, over all files. Each file uses one.
 const PER_ADDRESS: usize = 4;
 
@@ -116,7 +114,8 @@ impl Client {
     }
 
     /// Asks `peer`, an address that may be dialled, for `wanted`; `progress` hears how many bytes
-    /// have come so far. Not one more byte is kept than was asked for.
+    /// have come so far. Not one more byte is kept than was asked for. How long it may take in all is
+    /// for who asks to decide.
     ///
     /// # Errors
     /// [`PeerError`], also for an answer that is anything else than what was asked for.
@@ -127,11 +126,7 @@ impl Client {
         wanted: &Wanted,
         progress: impl FnMut(u64),
     ) -> Result<Bytes, PeerError> {
-        let late = async {
-            smol::Timer::after(TOTAL_TIMEOUT).await;
-            Err(PeerError::interrupted(format!("not done within {} s", TOTAL_TIMEOUT.as_secs())))
-        };
-        async { read(self.send(peer, place, wanted).await?, wanted, progress).await }.or(late).await
+        read(self.send(peer, place, wanted).await?, wanted, progress).await
     }
 
     /// Asks `peer`, an address that may be dialled, how long the file with this hash is, in bytes.
@@ -140,8 +135,7 @@ impl Client {
     /// [`PeerError`], also for an answer that does not tell.
     pub async fn len_of(&self, peer: SocketAddr, hash: [u8; 32]) -> Result<u64, PeerError> {
         let wanted = Wanted::Head { hash };
-        let place = self.place(peer).await;
-        let response = self.send(peer, place, &wanted).await?;
+        let response = self.send(peer, self.place(peer).await, &wanted).await?;
         check(&response, &wanted)?;
         let len = response.content_length();
         // Nothing comes, and the connection can be used again.
