@@ -76,9 +76,8 @@ impl Exchange {
                             Timer::after(PATIENCE).await;
                             Err(format!("no answer within {} s", PATIENCE.as_secs()))
                         };
-                        let ask = async {
-                            peers.len_of(address, hash).await.map_err(|error| error.to_string())
-                        };
+                        let ask =
+                            async { peers.len_of(address, hash).await.map_err(|error| error.to_string()) };
                         let len = ask.or(late).await;
                         // Fails when nobody waits any more.
                         let _unheard = teller.send(Told::Answered(address, len)).await;
