@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use smol::Task;
 use smol::net::TcpListener;
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answering, Control, Identity};
 use crate::dht::Dht;
@@ -160,8 +162,10 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let history = Arc::new(History::new(Arc::clone(&database)));
     let shares = Arc::new(Shares::new(Arc::clone(&database)));
     let problems = Arc::clone(database.problems());
+    let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
+    let clock = Clock::at_start(SystemTime::now(), saved);
     let stats = Arc::new(Stats::default());
     let context =
-        Context { config, stats, problems, database, cache, catalog, history, shares, sources, tls };
+        Context { config, stats, problems, database, cache, catalog, clock, history, shares, sources, tls };
     Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, locks })
 }
