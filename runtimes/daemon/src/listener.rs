@@ -26,7 +26,7 @@ use crate::Context;
 use crate::exchange::Exchange;
 use crate::proxy::Proxy;
 
-pub use answer::{Answer, Content, Message};
+pub use answer::{Answer, Content, Later, Message};
 pub use growing::Growing;
 pub use tunnel::Tunnel;
 

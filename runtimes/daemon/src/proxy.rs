@@ -89,7 +89,7 @@ impl Proxy {
         };
         match self.classify(&url).await {
             Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, wanted).await,
-            Ok(Kind::Document) => self.answer_document(&request, &url).await,
+            Ok(Kind::Document) => self.answer_document(request, url).await,
             Ok(Kind::Unknown) => self.pass(&request, url).await,
             Err(error) => {
                 tracing::error!(%url, %error, "the catalog cannot be asked");

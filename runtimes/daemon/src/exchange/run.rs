@@ -88,7 +88,11 @@ impl Run {
             self.act();
             match self.next().await {
                 Some(told) => {
-                    for (id, received) in self.requests.progress() {
+                    for (id, received, is_held) in self.requests.progress() {
+                        match is_held {
+                            true => self.plan.handle_held(self.now(), id),
+                            false => self.plan.handle_sent(self.now(), id),
+                        }
                         self.plan.handle_progress(self.now(), id, received);
                     }
                     let nobody_has_it = matches!(told, Told::LookupEnded) && self.nobody_has_it();

@@ -117,7 +117,12 @@ impl Mirror {
         if let Some(wanted) = whole_len
             && len != whole_len
         {
-            return Err(MirrorError::OtherFile { wanted });
+            // That of an older generation stays; any other may be right the next time.
+            let known = self.is_index() || fetch.expected().iter().any(|older| older.size == len);
+            return Err(match (known, len) {
+                (false, Some(len)) => wrong_len(len).into(),
+                _ => MirrorError::OtherFile { wanted },
+            });
         }
         if let Some(len) = len {
             self.settle_len(fetch, len)?;
@@ -156,15 +161,20 @@ impl Mirror {
     /// A wrong length is fatal to apt's whole run, so it is cut off rather; only of
     /// index files is what the mirror has passed on whatever it is.
     fn settle_len(&self, fetch: &Fetch, len: u64) -> Result<(), Fault> {
-        let is_index = DistsPath::parse(&self.url.path).is_some();
         let may_be = |size: Option<u64>| size.is_none_or(|size| size == len);
-        if !is_index && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
-            return Err(Fault::transient(format!(
-                "the mirror's file has {len} bytes, not what the index says"
-            )));
+        if !self.is_index() && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
+            return Err(wrong_len(len));
         }
         fetch.settle_len(len).map_err(Fault::transient)
     }
+
+    fn is_index(&self) -> bool {
+        DistsPath::parse(&self.url.path).is_some()
+    }
+}
+
+fn wrong_len(len: u64) -> Fault {
+    Fault::transient(format!("the mirror's file has {len} bytes, not what the index says"))
 }
 
 /// `Range` for some bytes; none for the whole file.

@@ -14,9 +14,10 @@ use khashmir::claim::encode_path;
 use khashmir::download::Failure;
 use khashmir_apt::url::Scheme;
 use smol::future::FutureExt as _;
+use smol::lock::SemaphoreGuardArc;
 
 use crate::upstream::connect::{connect, handshake};
-use crate::upstream::pool::{Lease, Pool, Sender};
+use crate::upstream::pool::{Host, Lease, Pool, Sender};
 use crate::upstream::{Fault, Response};
 
 /// Until a connection stands.
@@ -33,6 +34,10 @@ const PER_ADDRESS: usize = 4;
 pub struct Client {
     pool: Arc<Pool>,
 }
+
+/// The right to ask one peer for something.
+#[derive(Debug)]
+pub struct Place(SemaphoreGuardArc);
 
 /// What to ask a peer for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +106,11 @@ impl Default for Client {
 }
 
 impl Client {
+    /// Waits until one more request may run towards `peer`.
+    pub async fn place(&self, peer: SocketAddr) -> Place {
+        Place(self.pool.permit(&host(peer)).await)
+    }
+
     /// Asks `peer`, an address that may be dialled, for `wanted`; `progress` hears how many bytes
     /// have come so far. Not one more byte is kept than was asked for.
     ///
@@ -109,6 +119,7 @@ impl Client {
     pub async fn get(
         &self,
         peer: SocketAddr,
+        place: Place,
         wanted: &Wanted,
         progress: impl FnMut(u64),
     ) -> Result<Bytes, PeerError> {
@@ -116,13 +127,13 @@ impl Client {
             smol::Timer::after(TOTAL_TIMEOUT).await;
             Err(PeerError::interrupted(format!("not done within {} s", TOTAL_TIMEOUT.as_secs())))
         };
-        async { read(self.send(peer, wanted).await?, wanted, progress).await }.or(late).await
+        async { read(self.send(peer, place, wanted).await?, wanted, progress).await }.or(late).await
     }
 
     /// The head of the answer, by a connection that is open if there is one.
-    async fn send(&self, peer: SocketAddr, wanted: &Wanted) -> Result<Response, PeerError> {
-        let host = (Scheme::Http, peer.ip().to_string(), peer.port());
-        let mut permit = Some(self.pool.permit(&host).await);
+    async fn send(&self, peer: SocketAddr, place: Place, wanted: &Wanted) -> Result<Response, PeerError> {
+        let host = host(peer);
+        let mut permit = Some(place.0);
         loop {
             let idle = self.pool.take_idle(&host);
             let was_idle = idle.is_some();
@@ -144,6 +155,10 @@ impl Client {
             }
         }
     }
+}
+
+fn host(peer: SocketAddr) -> Host {
+    (Scheme::Http, peer.ip().to_string(), peer.port())
 }
 
 async fn open(peer: SocketAddr) -> Result<Sender, PeerError> {
