@@ -163,6 +163,7 @@ impl Client {
                 .await;
             match head {
                 Ok(response) => {
+                    self.context.clock.heard(response.headers());
                     let idle_timeout = Duration::from_secs(self.context.config.mirror.idle_timeout_seconds);
                     return Ok(Response::new(response, lease, idle_timeout));
                 }

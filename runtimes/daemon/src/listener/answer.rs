@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use khashmir_apt::Sha256;
 use khashmir_apt::http::{Outcome, RequestHead, Validators};
 
 use super::{Growing, Tunnel};
@@ -22,10 +23,10 @@ pub enum Answer {
     Message(Message),
     /// Sent as far as its file has come.
     Growing(Growing),
-    /// From here on both sides talk through us.
-    Tunnel(Tunnel),
     /// Sent when it is settled.
     Later(Later),
+    /// From here on both sides talk through us.
+    Tunnel(Tunnel),
     /// Nothing that is right can be sent: the connection is cut, and apt tries again.
     Cut(String),
 }
@@ -67,8 +68,8 @@ pub enum Content {
     Omitted(Option<u64>),
     /// These bytes.
     Bytes(Bytes),
-    /// Bytes of a file out of the cache.
-    Cached(Arc<File>, Range<u64>),
+    /// Bytes of the file out of the cache that has this hash.
+    Cached(Sha256, Arc<File>, Range<u64>),
     /// Bytes of a file that may be growing.
     Fetched(Arc<Fetch>, Range<u64>),
     /// A mirror's body as it comes, of this length in bytes where known.
@@ -83,7 +84,7 @@ impl Content {
             Self::None => None,
             Self::Omitted(len) | Self::Stream(_, len) => *len,
             Self::Bytes(bytes) => Some(bytes.len() as u64),
-            Self::Cached(_, range) | Self::Fetched(_, range) => Some(range.end - range.start),
+            Self::Cached(_, _, range) | Self::Fetched(_, range) => Some(range.end - range.start),
         }
     }
 }

@@ -48,7 +48,11 @@ pub(super) async fn serve(stream: Async<TcpStream>, proxy: Arc<Proxy>) -> io::Re
 }
 
 /// Tells a client that may not use the proxy so.
-pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: IpAddr) -> io::Result<()> {
+pub(super) async fn refuse(
+    stream: Async<TcpStream>,
+    context: &Arc<Context>,
+    client: IpAddr,
+) -> io::Result<()> {
     let socket = Socket::new(stream);
     let text = format!(
         "{client} may not use this proxy; its network can be listed in `allowed_clients` under \
@@ -56,7 +60,7 @@ pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: 
     );
     let message = Message::text(403, &text);
     let drip = drip_interval(context);
-    let writer = Writer { socket: &socket, stats: &context.stats, drip };
+    let writer = Writer { socket: &socket, context, drip };
     writer.write_message(message, false, Framing::Length, false).await?;
     socket.finish().await;
     Ok(())
@@ -134,11 +138,11 @@ async fn read_requests(
 /// Writes answers in the order of their requests.
 async fn write_answers(
     socket: &Socket,
-    context: &Context,
+    context: &Arc<Context>,
     slots: Receiver<Slot>,
     outstanding: &AtomicUsize,
 ) -> io::Result<()> {
-    let writer = Writer { socket, stats: &context.stats, drip: drip_interval(context) };
+    let writer = Writer { socket, context, drip: drip_interval(context) };
     while let Ok(slot) = slots.recv().await {
         let written = match slot.answer.await {
             Answer::Message(message) => {
@@ -149,15 +153,15 @@ async fn write_answers(
             Answer::Growing(growing) => {
                 writer.write_growing(growing, slot.keep_alive).await.map(|()| slot.keep_alive)
             }
+            Answer::Later(Later { promise, settled }) => {
+                writer.write_later(promise, settled, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
             Answer::Tunnel(tunnel) => {
                 let idle = Duration::from_secs(context.config.proxy.idle_timeout_seconds);
                 if let Err(error) = tunnel.run(socket, &slot.early, idle, &context.stats.apt).await {
                     tracing::debug!(%error, "a tunnel broke");
                 }
                 Ok(false)
-            }
-            Answer::Later(Later { promise, settled }) => {
-                writer.write_later(promise, settled, slot.keep_alive).await.map(|()| slot.keep_alive)
             }
             Answer::Cut(reason) => Err(io::Error::other(reason)),
         };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod altered;
 mod archive;
 mod client;
 mod documents;
