@@ -49,16 +49,16 @@ impl Outstanding {
     }
 
     /// When it has failed unless something is heard.
-    pub(super) fn fails_at(&self, stall: Duration, piece_timeout: Duration) -> Option<Instant> {
+    pub(super) fn fails_at(&self, stall: Duration, piece_timeout: Option<Duration>) -> Option<Instant> {
         let first_since = match self.sent {
             Sent::AtOnce => self.first_since?,
             Sent::NotYet => return None,
             Sent::At(at) => self.first_since?.max(at),
         };
         let stalled = self.last_heard.max(first_since) + stall;
-        Some(match self.by {
-            By::Peer(_) => stalled.min(first_since + piece_timeout),
-            By::Dht | By::Mirror => stalled,
+        Some(match (self.by, piece_timeout) {
+            (By::Peer(_), Some(piece_timeout)) => stalled.min(first_since + piece_timeout),
+            _ => stalled,
         })
     }
 }

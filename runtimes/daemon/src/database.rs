@@ -23,8 +23,10 @@ pub(crate) mod cached_file;
 mod damaged;
 mod document;
 mod error;
+mod history;
 mod node;
 mod schema;
+pub(crate) mod shared_file;
 
 /// The daemon's database.
 #[derive(Debug)]

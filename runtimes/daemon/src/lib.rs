@@ -18,14 +18,18 @@
 //! | [`dht`] | the node in the hash table, in which peers find each other |
 //! | [`peer`] | serves files to peers, and asks them for theirs |
 //! | [`publisher`] | announces what peers may have |
+//! | [`shares`] | files that a person gives to others from where they lie |
 //!
 //! | beside it | |
 //! |---|---|
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
+//! | [`history`] | what became of downloads, and why |
 //! | [`database`] | small things on disk, in SQLite |
-//! | [`control`] | answers `khashmir status` over a Unix socket |
+//! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
+//! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
 //! | [`problems`] | what is wrong |
+//! | [`clock`] | whether the system clock is plainly behind |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -34,6 +38,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod database;
@@ -41,15 +46,18 @@ pub mod dht;
 mod disk;
 pub mod exchange;
 pub mod fetch;
+pub mod history;
 pub mod listener;
 pub mod peer;
 pub mod problems;
 pub mod proxy;
 pub mod publisher;
+pub mod shares;
 pub mod sources;
 pub mod startup;
 pub mod stats;
 pub mod upstream;
+pub mod walk;
 
 pub use startup::{Daemon, StartError};
 
@@ -70,6 +78,14 @@ pub struct Context {
     pub cache: cache::Cache,
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
+    /// Whether the system clock is plainly behind.
+    pub clock: clock::Clock,
+    /// What became of downloads.
+    pub history: Arc<history::History>,
+    /// Files that a person gives to others.
+    pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
+    /// Who may vouch for those that are asked over https.
+    pub tls: upstream::Tls,
 }

@@ -3,17 +3,25 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use smol::Task;
 use smol::net::TcpListener;
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::{Control, Identity};
+use crate::control::{Answering, Control, Identity};
 use crate::dht::Dht;
 use crate::exchange::Exchange;
+use crate::fetch::Fetches;
+use crate::history::History;
+use crate::proxy::Proxy;
 use crate::publisher::Publisher;
+use crate::shares::Shares;
 use crate::sources::{Sources, native_architecture};
+use crate::stats::Stats;
+use crate::upstream::{Client, Tls};
 use crate::{Context, listener, peer};
 
 pub use error::{Service, StartError};
@@ -52,15 +60,28 @@ impl Daemon {
         let dht = Dht::start(&context, udp, identity.peers.port()).await.map_err(StartError::Runtime)?;
         let restored_contacts = dht.restored_contacts().await;
         let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
-        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher);
+        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher.clone());
+        let client = Arc::new(Client::new(Arc::clone(&context)));
+        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
+        let answering = Answering {
+            context: Arc::clone(&context),
+            identity: Arc::clone(&identity),
+            dht: dht.clone(),
+            fetches: Arc::clone(&fetches),
+            publisher: publisher.clone(),
+            walking: smol::lock::Mutex::default(),
+        };
+        let proxy_for_apt = Proxy::new(Arc::clone(&context), client, fetches);
         let mut tasks = vec![
-            smol::spawn(listener::serve(Arc::clone(&context), exchange, proxy)),
+            smol::spawn(listener::serve(proxy_for_apt, proxy)),
             smol::spawn(peer::serve(Arc::clone(&context), tcp)),
+            smol::spawn(Arc::clone(&context.history).run()),
+            smol::spawn(Arc::clone(&context.shares).watch(publisher)),
             smol::spawn(publishing),
             smol::spawn(dht.clone().run(Arc::clone(&context))),
         ];
         if let Some(control) = control {
-            tasks.push(smol::spawn(control.serve(Arc::clone(&context), Arc::clone(&identity), dht.clone())));
+            tasks.push(smol::spawn(control.serve(answering)));
         }
         Ok(Self { tasks, dht, context, identity, restored_contacts, _locks: locks })
     }
@@ -102,6 +123,9 @@ impl Daemon {
             if let Err(error) = context.cache.flush() {
                 tracing::warn!(%error, "cannot note which cached files were used");
             }
+            if let Err(error) = context.history.flush() {
+                tracing::warn!(%error, "the history of downloads cannot be written");
+            }
             drop(locks);
         })
         .await;
@@ -119,6 +143,7 @@ struct Opened {
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
+    let tls = Tls::new(config.mirror.ca_file.as_deref())?;
     let data_dir = config.data_dir_or_default()?;
     descriptors::raise_limit();
     let storage = Storage::open(&config, &data_dir)?;
@@ -134,8 +159,13 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let catalog = Catalog::open(Arc::clone(&database), Arc::clone(&sources), native_architecture())?;
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
+    let history = Arc::new(History::new(Arc::clone(&database)));
+    let shares = Arc::new(Shares::new(Arc::clone(&database)));
     let problems = Arc::clone(database.problems());
-    let stats = Arc::default();
-    let context = Context { config, stats, problems, database, cache, catalog, sources };
+    let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
+    let clock = Clock::at_start(SystemTime::now(), saved);
+    let stats = Arc::new(Stats::default());
+    let context =
+        Context { config, stats, problems, database, cache, catalog, clock, history, shares, sources, tls };
     Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, locks })
 }

@@ -252,7 +252,14 @@ fn a_port_in_use_is_named_with_what_to_do() {
         let (code, stdout, stderr) = output(command);
         assert_eq!((code, stdout.as_str()), (1, ""));
         assert!(stderr.contains(&address) && stderr.contains(option), "{stderr}");
+        let port = taken.local_addr().unwrap().port();
+        assert!(stderr.contains(&format!("`ss -lntup 'sport = :{port}'`")), "{stderr}");
     }
+    // An address of nobody's here.
+    let data = data.to_str().unwrap();
+    let (code, stderr) = fails(home.path(), &["--data-dir", data, "run", "--listen", "192.0.2.1:9978"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no such address") && stderr.contains("--listen"), "{stderr}");
 }
 
 #[test]
@@ -304,5 +311,5 @@ fn a_silent_client_of_the_socket_is_given_up() {
     let mut silent = std::os::unix::net::UnixStream::connect(socket).unwrap();
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(status(home.path(), true).0, 0);
-    assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0, "it is closed");
+    assert_eq!(silent.read_to_end(&mut Vec::new()).unwrap(), 0, "it is closed");
 }

@@ -22,6 +22,7 @@ use super::liars::Liars;
 use super::{Exchange, Lookup};
 use crate::dht::Dht;
 use crate::fetch::{Fetch, Mirror, MirrorError};
+use crate::history::KeyOf;
 use crate::peer::{self, Wanted};
 
 /// What is told and not yet heard; whoever tells more waits.
@@ -146,21 +147,27 @@ impl Requests {
                 })
             }
             (Source::Dht, What::PieceHashes(sha1)) => {
-                let dht = self.dht.clone();
+                let (dht, fetch) = (self.dht.clone(), Arc::clone(&self.target.fetch));
                 smol::spawn(async move {
+                    let trail = fetch.trail();
+                    trail.key_asked(Id(sha1), KeyOf::PieceHashes);
                     if let Some(mut values) = dht.get(Id(sha1)).await {
                         while let Some(value) = values.next().await {
+                            trail.value_found(Id(sha1));
                             tell(&teller, Told::PieceHashes(id, Ok(value))).await;
                         }
                     }
+                    trail.key_ended(Id(sha1));
                     tell(&teller, Told::PieceHashes(id, Err(Failure::NotFound))).await;
                 })
             }
             (Source::Mirror, What::Range { offset, len }) => {
                 let Target { fetch, mirror, size, .. } = self.target.clone();
+                fetch.trail().mirror_asked(offset, Some(len));
                 smol::spawn(async move {
                     let range = offset..offset + len;
                     let ended = mirror.send_range(&fetch, range, Some(size), progress).await;
+                    let ended = ended.inspect_err(|error| fetch.trail().mirror_failed(&error.to_string()));
                     tell(&teller, Told::RangeEnded(id, ended)).await;
                 })
             }
@@ -215,6 +222,8 @@ impl Requests {
             (Arc::clone(&self.peers), Arc::clone(&self.liars), Arc::clone(&self.permits));
         let teller = self.teller.clone();
         let turn = Arc::clone(self.turns.entry(peer).or_default());
+        let fetch = Arc::clone(&self.target.fetch);
+        fetch.trail().peer_asked(peer);
         async move {
             let _turn = turn.lock().await;
             let mut places = Box::pin(async { (permits.acquire_arc().await, peers.place(peer).await) });
@@ -232,9 +241,12 @@ impl Requests {
             };
             // Another download may have found it out meanwhile.
             if liars.contain(peer.ip(), Instant::now()) {
+                fetch.trail().peer_failed(peer, "it was found to lie, and is not asked");
                 return Err(Failure::NotFound);
             }
-            peers.get(peer, place, &wanted, progress).await.map_err(|error| {
+            let given = peers.get(peer, place, &wanted, progress).await;
+            given.inspect(|bytes| fetch.trail().peer_gave(peer, bytes.len())).map_err(|error| {
+                fetch.trail().peer_failed(peer, &error.to_string());
                 tracing::debug!(%peer, %error, "a peer did not give what was asked for");
                 error.failure
             })
