@@ -29,6 +29,7 @@
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
 //! | [`clock`] | whether the system clock is plainly behind |
+//! | [`problems`] | what is wrong |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -42,11 +43,13 @@ pub mod config;
 pub mod control;
 pub mod database;
 pub mod dht;
+mod disk;
 pub mod exchange;
 pub mod fetch;
 pub mod history;
 pub mod listener;
 pub mod peer;
+pub mod problems;
 pub mod proxy;
 pub mod publisher;
 pub mod shares;
@@ -67,6 +70,8 @@ pub struct Context {
     pub config: config::Config,
     /// What is counted.
     pub stats: Arc<stats::Stats>,
+    /// What is wrong now.
+    pub problems: Arc<problems::Problems>,
     /// Small things on disk.
     pub database: Arc<database::Database>,
     /// Files, by the hash of their content.
@@ -81,4 +86,6 @@ pub struct Context {
     pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
+    /// Who may vouch for those that are asked over https.
+    pub tls: upstream::Tls,
 }

@@ -88,10 +88,13 @@ fn render(status: &Value) -> String {
         status.text("/version"),
         duration(status.number("/uptime_seconds"))
     );
-    let clock = status.0["clock"].as_str().map(|fault| ("clock", fault.to_owned()));
-    for (name, value) in rows(&status).into_iter().chain(clock) {
+    for (name, value) in rows(&status) {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
+    }
+    for problem in status.list("/problems") {
+        let text = Status(problem).text("/text").replace('\n', "\n               ");
+        let _ = writeln!(lines, "attention      {text}");
     }
     for release in status.list("/releases/unconfirmed") {
         let release = Status(release);
@@ -269,6 +272,14 @@ mod tests {
              on offer       405 files\n\
              hash table     12 nodes known, 60 values kept for others under 44 keys\n"
         );
+    }
+
+    #[test]
+    fn what_is_wrong_is_spoken_of() {
+        let mut status = document(&Stats::default());
+        status["problems"] = serde_json::json!([{ "kind": "disk", "text": "full.\nmake room.", "since": 1 }]);
+        let text = render(&status);
+        assert!(text.ends_with("attention      full.\n               make room.\n"), "{text}");
     }
 
     #[test]

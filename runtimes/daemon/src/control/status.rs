@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Answering;
 use crate::fetch::Fetch;
 use crate::history::Record;
+use crate::problems::Problem;
 use crate::stats::Stats;
 
 #[derive(Debug, Serialize)]
@@ -21,8 +22,8 @@ pub(super) struct Status<'a> {
     own_addresses: Vec<SocketAddr>,
     data_dir: &'a Path,
     cache: CacheStatus,
-    /// What is wrong with the system clock, if anything is.
-    clock: Option<String>,
+    /// What is wrong now, for a person to mend.
+    problems: Vec<Problem>,
     /// The files that are on their way.
     fetching: Vec<Fetching>,
     #[serde(flatten)]
@@ -55,6 +56,7 @@ impl From<&Fetch> for Fetching {
 impl Answering {
     pub(super) async fn status(&self, started: Instant) -> Status<'_> {
         let Self { context, identity, dht, fetches, .. } = self;
+        context.clock.look(SystemTime::now());
         dht.report(&context.stats.dht).await;
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -67,7 +69,7 @@ impl Answering {
                 bytes: context.cache.total_bytes(),
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
-            clock: context.clock.fault(SystemTime::now()).map(|fault| fault.to_string()),
+            problems: context.problems.list(),
             fetching: fetches.in_progress().iter().map(|fetch| Fetching::from(&**fetch)).collect(),
             stats: &context.stats,
         }

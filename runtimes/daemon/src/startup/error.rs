@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::database::DatabaseError;
+use crate::upstream::AuthoritiesError;
 
 /// Why the daemon did not start. Its text says what to do.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ use crate::database::DatabaseError;
 pub enum StartError {
     /// The configuration lacks something.
     Config(ConfigError),
+    /// The file of authorities that the configuration names cannot be used.
+    Authorities(AuthoritiesError),
     /// The data directory cannot be made or written.
     DataDir {
         /// The directory.
@@ -72,6 +75,9 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Database(error) => error.fmt(f),
+            Self::Authorities(error) => {
+                write!(f, "{error}; name another file in `ca_file` under [mirror], or none")
+            }
             Self::DataDir { path, source } => {
                 write!(f, "cannot use the data directory {}: {source}; ", path.display())?;
                 if source.kind() == io::ErrorKind::PermissionDenied {
@@ -136,6 +142,7 @@ impl Error for StartError {
         match self {
             Self::Config(error) => Some(error),
             Self::Database(error) => Some(error),
+            Self::Authorities(error) => Some(error),
             Self::DataDir { source, .. }
             | Self::Bind { source, .. }
             | Self::Cache { source, .. }
@@ -149,6 +156,12 @@ impl Error for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<AuthoritiesError> for StartError {
+    fn from(error: AuthoritiesError) -> Self {
+        Self::Authorities(error)
     }
 }
 
