@@ -28,8 +28,8 @@
 //! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
-//! | [`problems`] | what is wrong |
 //! | [`clock`] | whether the system clock is plainly behind |
+//! | [`problems`] | what is wrong |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs

@@ -161,9 +161,9 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
     let history = Arc::new(History::new(Arc::clone(&database)));
     let shares = Arc::new(Shares::new(Arc::clone(&database)));
-    let problems = Arc::clone(database.problems());
     let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
-    let clock = Clock::at_start(SystemTime::now(), saved);
+    let problems = Arc::clone(database.problems());
+    let clock = Clock::at_start(Arc::clone(&problems), SystemTime::now(), saved);
     let stats = Arc::new(Stats::default());
     let context =
         Context { config, stats, problems, database, cache, catalog, clock, history, shares, sources, tls };
