@@ -80,6 +80,8 @@ pub struct Context {
     pub catalog: catalog::Catalog,
     /// Whether the system clock is plainly behind.
     pub clock: clock::Clock,
+    /// Files on their way into the cache.
+    pub settling: fetch::Settling,
     /// What became of downloads.
     pub history: Arc<history::History>,
     /// Files that a person gives to others.

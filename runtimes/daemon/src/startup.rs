@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::control::{Answering, Control, Identity};
 use crate::dht::Dht;
 use crate::exchange::Exchange;
-use crate::fetch::Fetches;
+use crate::fetch::{Fetches, Settling};
 use crate::history::History;
 use crate::proxy::Proxy;
 use crate::publisher::Publisher;
@@ -118,6 +118,7 @@ impl Daemon {
         for task in tasks {
             task.cancel().await;
         }
+        context.settling.finish().await;
         dht.stop(&context).await;
         smol::unblock(move || {
             if let Err(error) = context.cache.flush() {
@@ -164,8 +165,20 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
     let problems = Arc::clone(database.problems());
     let clock = Clock::at_start(Arc::clone(&problems), SystemTime::now(), saved);
-    let stats = Arc::new(Stats::default());
-    let context =
-        Context { config, stats, problems, database, cache, catalog, clock, history, shares, sources, tls };
+    let (stats, settling) = (Arc::new(Stats::default()), Settling::default());
+    let context = Context {
+        config,
+        stats,
+        problems,
+        database,
+        cache,
+        catalog,
+        settling,
+        clock,
+        history,
+        shares,
+        sources,
+        tls,
+    };
     Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, locks })
 }

@@ -19,7 +19,7 @@ const MAX_ADDRESSES: usize = 4;
 /// What one address gets at least, when several share the connect timeout.
 const SHORTEST_TRY: Duration = Duration::from_secs(2);
 /// The longest response head taken, and the most read at once, in bytes.
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 128 * 1024;
 
 /// Opens a connection for requests to the target's host.
 pub(super) async fn open(context: &Context, target: &Upstream) -> Result<Sender, Fault> {

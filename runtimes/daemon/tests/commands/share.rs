@@ -179,7 +179,10 @@ fn without_a_daemon_each_command_says_what_to_do() {
     home.write("f", b"content");
     for arguments in [&["status"][..], &["get", &hash(b"x")], &["share", "f"], &["share", "--list"]] {
         let error = home.type_in(arguments).fails();
-        assert!(error.contains("no daemon answers") && error.contains("--data-dir"), "{arguments:?}: {error}");
+        assert!(
+            error.contains("no daemon answers") && error.contains("--data-dir"),
+            "{arguments:?}: {error}"
+        );
     }
     assert_eq!(names_in(&home.path("")), ["f"]);
 }
