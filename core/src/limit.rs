@@ -1,7 +1,7 @@
 //! Which addresses are proved, and how many queries are served.
 
 use crate::config::Limits;
-use crate::map::{HashKey, RecentTable};
+use crate::map::{HashKey, RecentTable, Used};
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use core::net::{IpAddr, SocketAddr};
@@ -9,8 +9,8 @@ use core::time::Duration;
 
 /// The addresses that lately proved that they receive what is sent to them.
 ///
-/// Holds about [`Limits::proved_addresses`], all allocated at the start; of too many, one that
-/// was proved longest ago is forgotten.
+/// Holds nearly [`Limits::proved_addresses`], and takes no more memory than those proved lately need;
+/// of too many, one that was proved longest ago is forgotten.
 #[derive(Clone, Debug)]
 pub struct Proofs {
     lifetime: Duration,
@@ -25,7 +25,9 @@ impl Proofs {
 
     /// Notes that `addr` answered a query of ours, or presented a valid token.
     pub fn prove(&mut self, now: Instant, addr: SocketAddr) {
-        *self.proved_at.entry(addr, || now) = now;
+        let lifetime = self.lifetime;
+        let is_void = |at: &Instant| now.saturating_duration_since(*at) > lifetime;
+        *self.proved_at.entry(&addr, is_void, || now) = now;
     }
 
     /// Whether `addr` proved itself within [`Limits::proof_lifetime`].
@@ -37,9 +39,9 @@ impl Proofs {
 
 /// How many queries are served, per source and in all (protocol, section 7).
 ///
-/// A source is an IPv4 address or an IPv6 /64. About [`Limits::query_sources`] are remembered, all
-/// allocated at the start; a source that was forgotten starts anew, and then only the budget for
-/// all holds it.
+/// A source is an IPv4 address or an IPv6 /64. Those that have spent some of their budget are
+/// remembered, nearly [`Limits::query_sources`] of them; a source that was forgotten starts anew, and
+/// then only the budget for all holds it.
 #[derive(Clone, Debug)]
 pub struct QueryBudget {
     /// None: lifted.
@@ -66,7 +68,8 @@ impl QueryBudget {
     /// A source that is over its own budget takes nothing from the others'.
     pub fn admit(&mut self, now: Instant, ip: &IpAddr) -> bool {
         if let Some((rate, buckets)) = &mut self.per_source {
-            let bucket = buckets.entry(NetworkPrefix::source(ip), || Bucket::full(rate, now));
+            let is_void = |bucket: &Bucket| bucket.is_full(rate, now);
+            let bucket = buckets.entry(&NetworkPrefix::source(ip), is_void, || Bucket::full(rate, now));
             if !bucket.take(rate, now) {
                 return false;
             }
@@ -110,14 +113,34 @@ impl Bucket {
         Bucket { level: rate.capacity, filled_at: now }
     }
 
-    fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+    fn level_at(&self, rate: &Rate, now: Instant) -> u64 {
         let elapsed_micros = now.as_micros().saturating_sub(self.filled_at.as_micros());
         let refill = elapsed_micros.saturating_mul(u64::from(rate.per_second));
-        self.level = self.level.saturating_add(refill).min(rate.capacity);
+        self.level.saturating_add(refill).min(rate.capacity)
+    }
+
+    fn is_full(&self, rate: &Rate, now: Instant) -> bool {
+        self.level_at(rate, now) == rate.capacity
+    }
+
+    fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+        self.level = self.level_at(rate, now);
         self.filled_at = self.filled_at.max(now);
         let rest = self.level.checked_sub(QUERY);
         self.level = rest.unwrap_or(self.level);
         rest.is_some()
+    }
+}
+
+impl Used for Instant {
+    fn used_at(&self) -> Instant {
+        *self
+    }
+}
+
+impl Used for Bucket {
+    fn used_at(&self) -> Instant {
+        self.filled_at
     }
 }
 

@@ -2,9 +2,13 @@
 
 use crate::prefix::NetworkPrefix;
 use crate::rng::Rng;
+use crate::time::Instant;
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{BuildHasher, Hash, Hasher};
+use core::marker::PhantomData;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU64;
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
@@ -144,54 +148,96 @@ fn with_ip(ip: &IpAddr, number: u16) -> [u8; 18] {
     bytes
 }
 
-/// Ways of a set: how many names that hash alike are remembered.
-const WAYS: usize = 8;
+/// What a [`RecentTable`] remembers of a name.
+pub trait Used {
+    /// When it was used last: of too many, those that were used longest ago are forgotten.
+    fn used_at(&self) -> Instant;
+}
 
-/// A table of fixed size that remembers the most recently used of many names.
+/// Slots that a name may have, one after the other. With so many, a table is more than half full
+/// before a name finds all of its own taken.
+const WINDOW: usize = 16;
+
+/// Slots of the smallest table that holds anything.
+const FIRST_SLOTS: usize = 32;
+
+/// A table that remembers the most recently used of many names, up to a bound.
 ///
-/// Sets of eight, chosen by a keyed hash; a full set forgets the name that was
-/// used longest ago. It never grows after it is made, whoever fills it.
+/// It takes no more than what it remembers: it grows when a name finds all its slots taken by what
+/// still matters, and forgets what was used longest ago once it may not grow any more. Names are kept
+/// as keyed hashes of 63 bits: that two are taken for one happens to nobody.
 #[derive(Clone, Debug)]
 pub struct RecentTable<K, V> {
     key: HashKey,
-    sets: alloc::vec::Vec<arrayvec::ArrayVec<(K, V), WAYS>>,
+    slots: Vec<Option<(NonZeroU64, V)>>,
+    max_slots: usize,
+    names: PhantomData<K>,
 }
 
-impl<K: Name, V> RecentTable<K, V> {
-    /// An empty table for about `capacity` names (rounded up to whole sets).
+impl<K: Name, V: Used> RecentTable<K, V> {
+    /// An empty table, for nearly `capacity` names at most.
     pub fn new(capacity: usize, key: HashKey) -> RecentTable<K, V> {
-        let sets = capacity.div_ceil(WAYS).max(1);
-        RecentTable { key, sets: (0..sets).map(|_| arrayvec::ArrayVec::new()).collect() }
+        RecentTable { key, slots: Vec::new(), max_slots: capacity.max(1), names: PhantomData }
     }
 
     /// What is remembered of `name`.
     pub fn get(&self, name: &K) -> Option<&V> {
-        let set = &self.sets[self.set_of(name)];
-        set.iter().find(|(k, _)| k == name).map(|(_, v)| v)
+        let found = self.position(self.hash(name))?;
+        self.slots[found].as_ref().map(|(_, value)| value)
     }
 
-    /// The entry of `name`, made by `new` if there is none, now the most recently used of its set.
-    pub fn entry(&mut self, name: K, new: impl FnOnce() -> V) -> &mut V {
-        let index = self.set_of(&name);
-        let set = &mut self.sets[index];
-        let at = set.iter().position(|(k, _)| *k == name);
-        if at.is_none_or(|at| at + 1 < set.len()) {
-            let entry = match at {
-                Some(at) => set.remove(at),
-                None => (name, new()),
-            };
-            if set.is_full() {
-                set.remove(0);
+    /// The entry of `name`, made by `new` if there is none. `is_void`: whether an entry says no more
+    /// than none would.
+    pub fn entry(&mut self, name: &K, is_void: impl Fn(&V) -> bool, new: impl FnOnce() -> V) -> &mut V {
+        let hash = self.hash(name);
+        let slot = self.position(hash).unwrap_or_else(|| {
+            let slot = self.room(hash, &is_void);
+            self.slots[slot] = None;
+            slot
+        });
+        &mut self.slots[slot].get_or_insert_with(|| (hash, new())).1
+    }
+
+    fn hash(&self, name: &K) -> NonZeroU64 {
+        NonZeroU64::MIN | self.key.hasher().hash(&name.bytes())
+    }
+
+    /// The slots that a name may have.
+    fn window(&self, hash: NonZeroU64) -> impl Iterator<Item = usize> + use<K, V> {
+        let len = self.slots.len();
+        let first = ((u128::from(hash.get()) * len as u128) >> 64) as usize;
+        (first..first + WINDOW.min(len)).map(move |at| if at < len { at } else { at - len })
+    }
+
+    fn position(&self, hash: NonZeroU64) -> Option<usize> {
+        self.window(hash).find(|&at| self.slots[at].as_ref().is_some_and(|(other, _)| *other == hash))
+    }
+
+    /// A slot for a name that has none.
+    fn room(&mut self, hash: NonZeroU64, is_void: &impl Fn(&V) -> bool) -> usize {
+        loop {
+            let spare = self.window(hash).find(|&at| self.slots[at].as_ref().is_none_or(|(_, v)| is_void(v)));
+            match spare {
+                Some(slot) => return slot,
+                None if self.slots.len() < self.max_slots => self.grow(is_void),
+                None => return self.oldest(hash),
             }
-            set.push(entry);
         }
-        let last = set.len() - 1;
-        &mut set[last].1
     }
 
-    fn set_of(&self, name: &K) -> usize {
-        let hash = self.key.hasher().hash(&name.bytes());
-        ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize
+    fn oldest(&self, hash: NonZeroU64) -> usize {
+        let used_at = |at: &usize| self.slots[*at].as_ref().map(|(_, value)| value.used_at());
+        self.window(hash).min_by_key(used_at).unwrap_or_default()
+    }
+
+    fn grow(&mut self, is_void: &impl Fn(&V) -> bool) {
+        let len = (self.slots.len() * 2).max(FIRST_SLOTS).min(self.max_slots);
+        let slots = core::mem::replace(&mut self.slots, (0..len).map(|_| None).collect());
+        for (hash, value) in slots.into_iter().flatten().filter(|(_, value)| !is_void(value)) {
+            let slot = self.window(hash).find(|&at| self.slots[at].is_none());
+            let slot = slot.unwrap_or_else(|| self.oldest(hash));
+            self.slots[slot] = Some((hash, value));
+        }
     }
 }
 
@@ -200,17 +246,51 @@ mod tests {
     use super::*;
     use crate::rng::Purpose;
 
-    #[test]
-    fn a_full_set_forgets_what_was_used_longest_ago() {
-        let mut table = RecentTable::new(8, HashKey::new(&mut Rng::new([0; 32], Purpose::HashKey)));
-        let name = |port| SocketAddr::from(([192, 0, 2, 1], port));
-        for port in 0..8 {
-            *table.entry(name(port), || 0) = port * 10;
+    /// When it was used.
+    impl Used for u64 {
+        fn used_at(&self) -> Instant {
+            Instant::from_micros(*self)
         }
-        table.entry(name(0), || 99);
-        table.entry(name(8), || 80);
-        assert_eq!(table.get(&name(0)), Some(&0), "used again, so kept");
+    }
+
+    fn table(capacity: usize) -> RecentTable<SocketAddr, u64> {
+        RecentTable::new(capacity, HashKey::new(&mut Rng::new([0; 32], Purpose::HashKey)))
+    }
+
+    fn name(n: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], n))
+    }
+
+    #[test]
+    fn a_full_table_forgets_what_was_used_longest_ago() {
+        let mut table = table(8);
+        for n in 0..8 {
+            table.entry(&name(n), |_| false, || u64::from(n));
+        }
+        *table.entry(&name(0), |_| false, || 99) += 100;
+        table.entry(&name(8), |_| false, || 80);
+        assert_eq!(table.get(&name(0)), Some(&100), "used again, so kept");
         assert_eq!(table.get(&name(1)), None, "now the oldest, so forgotten");
         assert_eq!(table.get(&name(8)), Some(&80));
+        assert_eq!(table.slots.len(), 8);
+    }
+
+    #[test]
+    fn it_grows_with_what_matters_and_not_beyond_its_bound() {
+        let mut table = table(8192);
+        assert_eq!(table.slots.capacity(), 0, "nothing yet");
+        // Of as many as come by, the last hundred matter.
+        for n in 0..60_000u64 {
+            table.entry(&name(n as u16), |used| used + 100 < n, || n);
+            assert_eq!(table.get(&name(n as u16)), Some(&n));
+        }
+        assert!((0..100).all(|n| table.get(&name(59_999 - n)).is_some()), "none of those is forgotten");
+        assert!(table.slots.len() <= 512, "{}", table.slots.len());
+        for n in 60_000..120_000 {
+            table.entry(&name(n as u16), |_| false, || n);
+        }
+        assert_eq!(table.slots.len(), 8192);
+        let kept = (112_000..120_000u64).filter(|n| table.get(&name(*n as u16)) == Some(n)).count();
+        assert!(kept > 6000, "{kept} of the last 8000");
     }
 }

@@ -23,6 +23,7 @@
 //! |---|---|
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
 //! | [`database`] | small things on disk, in SQLite |
+//! | [`recording`] | what happens to the node, in a file |
 //! | [`control`] | answers `khashmir status` over a Unix socket |
 //! | [`stats`] | what is counted |
 //! | [`startup`] | opens and binds all of it, and ends it |
@@ -43,6 +44,7 @@ pub mod listener;
 pub mod peer;
 pub mod proxy;
 pub mod publisher;
+pub mod recording;
 pub mod sources;
 pub mod startup;
 pub mod stats;

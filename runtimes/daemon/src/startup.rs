@@ -18,6 +18,7 @@ use crate::database::Database;
 use crate::dht::Dht;
 use crate::exchange::Exchange;
 use crate::publisher::Publisher;
+use crate::recording::Recording;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
 use crate::{Context, listener, peer};
@@ -53,11 +54,12 @@ impl Daemon {
     /// returns, apt can ask.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let opened = smol::unblock(move || open(config)).await?;
-        let Opened { context, identity, proxy, peers, control, locks } = opened;
+        let Opened { context, identity, proxy, peers, control, recording, locks } = opened;
         let proxy = TcpListener::try_from(proxy).map_err(StartError::Runtime)?;
         let PeerSockets { tcp, udp } = peers;
         let tcp = TcpListener::try_from(tcp).map_err(StartError::Runtime)?;
-        let dht = Dht::start(&context, udp, identity.peers.port()).await.map_err(StartError::Runtime)?;
+        let dht = Dht::start(&context, udp, identity.peers.port(), recording).await;
+        let dht = dht.map_err(StartError::Runtime)?;
         let restored_contacts = dht.restored_contacts().await;
         let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
         let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher);
@@ -121,6 +123,7 @@ struct Opened {
     proxy: std::net::TcpListener,
     peers: PeerSockets,
     control: Control,
+    recording: Option<Recording>,
     locks: Locks,
 }
 
@@ -147,6 +150,10 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let sources = Arc::new(sources);
     let catalog = Catalog::open(Arc::clone(&database), Arc::clone(&sources), native_architecture())?;
     let control = Control::bind(&data_dir)?;
+    let recording = Recording::create(&config.recording).map_err(|source| StartError::Recording {
+        path: config.recording.file.clone().unwrap_or_default(),
+        source,
+    })?;
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
     let context = Context { config, stats: Arc::new(Stats::default()), database, cache, catalog, sources };
@@ -156,6 +163,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
         proxy,
         peers,
         control,
+        recording,
         locks: (lock, cache_lock),
     })
 }

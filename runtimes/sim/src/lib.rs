@@ -35,9 +35,9 @@ use core::time::Duration;
 use handles::Bell;
 use khashmir::config::{AddressFamilies, Config};
 use khashmir::krpc::CompactAddress;
-use khashmir::node::CommandError;
+use khashmir::node::Reply;
 use khashmir::rng::{Purpose, Rng};
-use khashmir::{Id, Instant, Node, OpId};
+use khashmir::{Command, Id, Instant, Node, OpId};
 use schedule::{Occurrence, Schedule};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
@@ -212,48 +212,46 @@ impl Network {
 
     /// [`Node::join`].
     pub fn join(&mut self, node: NodeIndex, bootstrap: &[SocketAddr]) -> Operation {
-        self.command(node, |n, now| n.join(now, bootstrap))
+        self.start_operation(node, Command::Join { bootstrap: bootstrap.to_vec() })
     }
 
     /// [`Node::ping`].
     pub fn ping(&mut self, node: NodeIndex, addr: SocketAddr) -> Operation {
-        self.command(node, |n, now| n.ping(now, addr))
+        self.start_operation(node, Command::Ping { addr })
     }
 
     /// [`Node::find_node`].
     pub fn find_node(&mut self, node: NodeIndex, target: Id) -> Operation {
-        self.command(node, |n, now| n.find_node(now, target))
+        self.start_operation(node, Command::FindNode { target })
     }
 
     /// [`Node::get`].
     pub fn get(&mut self, node: NodeIndex, key: Id, wanted: usize) -> Operation {
-        self.command(node, |n, now| n.get(now, key, wanted))
+        self.start_operation(node, Command::Get { key, wanted })
     }
 
     /// [`Node::put`].
     pub fn put(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> Operation {
-        self.command(node, |n, now| n.put(now, key, value))
+        let value = Bytes::copy_from_slice(value);
+        self.start_operation(node, Command::Put { key, value })
     }
 
     /// [`Node::publish`].
     pub fn publish(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> Operation {
-        self.command(node, |n, now| n.publish(now, key, value))
+        let value = Bytes::copy_from_slice(value);
+        self.start_operation(node, Command::Publish { key, value })
     }
 
     /// [`Node::unpublish`].
     pub fn unpublish(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> bool {
-        let now = self.now;
-        let known = self.watched_mut(node).give(now, |n| n.unpublish(now, key, value));
-        self.settle(node);
-        known
+        let value = Bytes::copy_from_slice(value);
+        self.execute(node, &Command::Unpublish { key, value }) == Reply::Done(true)
     }
 
     /// [`Node::cancel`].
     pub fn cancel(&mut self, operation: Operation) -> bool {
-        let (now, Operation { node, op }) = (self.now, operation);
-        let running = self.watched_mut(node).give(now, |n| n.cancel(now, op));
-        self.settle(node);
-        running
+        let Operation { node, op } = operation;
+        self.execute(node, &Command::Cancel { op }) == Reply::Done(true)
     }
 
     /// Hands a node a datagram from anywhere, as if it had just arrived.
@@ -327,16 +325,19 @@ impl Network {
         self.settle(node);
     }
 
-    fn command(
-        &mut self,
-        node: NodeIndex,
-        command: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError>,
-    ) -> Operation {
+    fn start_operation(&mut self, node: NodeIndex, command: Command) -> Operation {
+        match self.execute(node, &command) {
+            Reply::Started(op) => Operation { node, op },
+            Reply::Done(_) => panic!("{command} starts no operation"),
+        }
+    }
+
+    fn execute(&mut self, node: NodeIndex, command: &Command) -> Reply {
         let now = self.now;
-        let taken = self.watched_mut(node).command(now, |n| command(n, now));
-        let op = taken.unwrap_or_else(|error| panic!("{node:?} refuses a command: {error}"));
+        let taken = self.watched_mut(node).command(now, command);
+        let reply = taken.unwrap_or_else(|error| panic!("{node:?} refuses {command}: {error}"));
         self.settle(node);
-        Operation { node, op }
+        reply
     }
 
     /// The next thing happens, if it does by `until`.

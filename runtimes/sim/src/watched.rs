@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use khashmir::config::{Config, ConfigError};
-use khashmir::node::CommandError;
-use khashmir::{Event, Instant, Node, OpId};
-use khashmir_driver::{Callers, Handle};
+use khashmir::node::{CommandError, Reply};
+use khashmir::{Command, Event, Instant, Node, OpId};
+use khashmir_driver::{Callers, Engine, Handle};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::task::Context;
@@ -38,7 +38,7 @@ pub(crate) enum Served {
 /// A node that is up.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    node: Node,
+    node: Engine,
     config: Config,
     running: BTreeMap<OpId, Running>,
     finished: BTreeMap<OpId, Outcome>,
@@ -67,7 +67,7 @@ impl Watched {
     fn watch(node: Node, config: &Config, now: Instant) -> Watched {
         let config = config.clone();
         let watched = Watched {
-            node,
+            node: node.into(),
             config,
             running: BTreeMap::new(),
             finished: BTreeMap::new(),
@@ -84,24 +84,22 @@ impl Watched {
     }
 
     /// Gives the node an input that starts no operation.
-    pub(crate) fn give<T>(&mut self, now: Instant, input: impl FnOnce(&mut Node) -> T) -> T {
+    pub(crate) fn give<T>(&mut self, now: Instant, input: impl FnOnce(&mut Engine) -> T) -> T {
         let result = input(&mut self.node);
         self.check(now);
         result
     }
 
     /// Gives the node a command.
-    pub(crate) fn command(
-        &mut self,
-        now: Instant,
-        command: impl FnOnce(&mut Node) -> Result<OpId, CommandError>,
-    ) -> Result<OpId, CommandError> {
-        let op = command(&mut self.node)?;
-        assert!(self.latest.is_none_or(|latest| latest < op), "law 3: {op:?} was used before");
-        self.latest = Some(op);
-        self.running.insert(op, Running { started: now, values: Vec::new() });
+    pub(crate) fn command(&mut self, now: Instant, command: &Command) -> Result<Reply, CommandError> {
+        let reply = self.node.execute(now, command)?;
+        if let Reply::Started(op) = reply {
+            assert!(self.latest.is_none_or(|latest| latest < op), "law 3: {op:?} was used before");
+            self.latest = Some(op);
+            self.running.insert(op, Running { started: now, values: Vec::new() });
+        }
         self.check(now);
-        Ok(op)
+        Ok(reply)
     }
 
     /// A handle to the node, once.
