@@ -24,10 +24,13 @@
 
 mod handles;
 mod link;
+pub mod model;
+mod nat;
 mod schedule;
 mod watched;
 
 pub use link::Link;
+pub use nat::Nat;
 pub use watched::Outcome;
 
 use bytes::Bytes;
@@ -38,6 +41,7 @@ use khashmir::krpc::CompactAddress;
 use khashmir::node::Reply;
 use khashmir::rng::{Purpose, Rng};
 use khashmir::{Command, Id, Instant, Node, OpId};
+use model::Terrain;
 use schedule::{Occurrence, Schedule};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
@@ -63,7 +67,7 @@ pub struct Operation {
 pub struct Network {
     seed: u64,
     now: Instant,
-    link: Link,
+    wires: Wires,
     link_rng: Rng,
     node_rng: Rng,
     hosts: Vec<Host>,
@@ -71,8 +75,19 @@ pub struct Network {
     schedule: Schedule,
     trace: Sha1,
     traffic: Traffic,
+    is_checked: bool,
+    is_oracle: bool,
     /// Rung when somebody who holds a handle wants something.
     bell: Arc<Bell>,
+}
+
+/// What connects the nodes.
+#[derive(Debug)]
+enum Wires {
+    /// Every pair in the same way.
+    Even(Link),
+    /// Each according to where the two are, and of what kind.
+    Uneven(Terrain),
 }
 
 /// What a network has carried.
@@ -91,6 +106,8 @@ pub struct Traffic {
 struct Host {
     config: Config,
     addrs: Vec<SocketAddr>,
+    /// What stands between it and all others.
+    nat: Option<Nat>,
     /// None: it is down.
     up: Option<Watched>,
     /// The wake-up that counts; others in the schedule are void.
@@ -104,22 +121,28 @@ const PORT: u16 = 9978;
 impl Network {
     /// An empty network at the origin of time.
     pub fn new(seed: u64, link: Link) -> Network {
-        let stream = |purpose| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            Rng::new(bytes, purpose)
-        };
+        Network::with_wires(seed, Wires::Even(link))
+    }
+
+    /// An empty network on a terrain: the nodes take its sites in order.
+    pub fn on(terrain: Terrain, seed: u64) -> Network {
+        Network::with_wires(seed, Wires::Uneven(terrain))
+    }
+
+    fn with_wires(seed: u64, wires: Wires) -> Network {
         Network {
             seed,
             now: Instant::ORIGIN,
-            link,
-            link_rng: stream(Purpose::Jitter),
-            node_rng: stream(Purpose::NodeId),
+            wires,
+            link_rng: stream(seed, Purpose::Jitter),
+            node_rng: stream(seed, Purpose::NodeId),
             hosts: Vec::new(),
             by_addr: BTreeMap::new(),
             schedule: Schedule::default(),
             trace: Sha1::new(),
             traffic: Traffic::default(),
+            is_checked: true,
+            is_oracle: false,
             bell: Arc::default(),
         }
     }
@@ -139,9 +162,19 @@ impl Network {
         };
         self.by_addr.extend(addrs.iter().map(|addr| (*addr, index)));
         let crashed_at = self.now;
-        self.hosts.push(Host { config, addrs, up: None, wake_at: None, crashed_at });
+        let nat = match &self.wires {
+            Wires::Even(_) => None,
+            Wires::Uneven(terrain) => terrain.nat(index.0),
+        };
+        self.hosts.push(Host { config, addrs, nat, up: None, wake_at: None, crashed_at });
         self.start(index, None);
         index
+    }
+
+    /// On a terrain: whether a node hears at once, as by ICMP, that one it sends to is slow, or behind a
+    /// NAT that does not let it in. No real network tells.
+    pub fn set_oracle(&mut self, is_oracle: bool) {
+        self.is_oracle = is_oracle;
     }
 
     /// Adds nodes one after the other, each joined through the first one of the network. On a bad
@@ -177,7 +210,19 @@ impl Network {
 
     /// Changes how nodes are connected, for datagrams sent from now on.
     pub fn set_link(&mut self, link: Link) {
-        self.link = link;
+        self.wires = Wires::Even(link);
+    }
+
+    /// Puts a node behind a NAT, or takes it from behind one.
+    pub fn set_nat(&mut self, node: NodeIndex, nat: Option<Nat>) {
+        self.hosts[node.0].nat = nat;
+    }
+
+    /// Whether the laws are checked after every step. They are, unless this says otherwise: a
+    /// measurement is several times faster without.
+    pub fn set_checked(&mut self, is_checked: bool) {
+        self.is_checked = is_checked;
+        self.hosts.iter_mut().filter_map(|host| host.up.as_mut()).for_each(|up| up.is_checked = is_checked);
     }
 
     /// All nodes, also those that are down.
@@ -263,6 +308,11 @@ impl Network {
         self.arrive(from, addr, datagram);
     }
 
+    /// How an operation ended, if it is over, once.
+    pub fn take_outcome(&mut self, operation: Operation) -> Option<Outcome> {
+        self.watched_mut(operation.node).take_outcome(operation.op)
+    }
+
     /// Lets everything happen that happens by `until`, and sets the clock to that.
     pub fn run_until(&mut self, until: Instant) {
         while self.step(until) {}
@@ -321,7 +371,9 @@ impl Network {
             Some(snapshot) => Watched::restored(&host.config, snapshot, downtime, seed, now),
             None => Watched::new(&host.config, seed, now),
         };
-        host.up = Some(started.unwrap_or_else(|error| panic!("{node:?} does not start: {error}")));
+        let mut started = started.unwrap_or_else(|error| panic!("{node:?} does not start: {error}"));
+        started.is_checked = self.is_checked;
+        host.up = Some(started);
         self.settle(node);
     }
 
@@ -363,9 +415,12 @@ impl Network {
         let Some(node) = self.by_addr.get(&to).copied() else {
             return;
         };
-        let Some(watched) = &mut self.hosts[node.0].up else {
+        let Host { nat, up: Some(watched), .. } = &mut self.hosts[node.0] else {
             return;
         };
+        if nat.as_ref().is_some_and(|nat| !nat.lets_in(now, &from)) {
+            return;
+        }
         self.traffic.delivered += 1;
         self.traffic.delivered_bytes += datagram.len() as u64;
         self.trace.update(now.as_micros().to_le_bytes());
@@ -379,27 +434,66 @@ impl Network {
 
     /// Polls a node until there is nothing left, as every driver does after every input.
     fn settle(&mut self, node: NodeIndex) {
-        let Network { now, link, link_rng, hosts, schedule, traffic, .. } = self;
-        let host = &mut hosts[node.0];
+        let now = self.now;
+        while let Some(watched) = &mut self.hosts[node.0].up
+            && let Some((to, datagram)) = watched.poll_transmit()
+        {
+            self.send(node, to, datagram);
+            if self.is_oracle
+                && self.is_hopeless(node, to)
+                && let Some(watched) = &mut self.hosts[node.0].up
+            {
+                watched.give(now, |n| n.handle_unreachable(now, to));
+            }
+        }
+        let host = &mut self.hosts[node.0];
         let Some(watched) = &mut host.up else {
             return;
         };
-        while let Some((to, datagram)) = watched.poll_transmit() {
-            let from = host.addrs.iter().find(|addr| addr.is_ipv4() == to.is_ipv4());
-            let from = *from.unwrap_or_else(|| panic!("{node:?} has no address to reach {to} from"));
-            traffic.sent += 1;
-            for delay in link.delays(link_rng).into_iter().flatten() {
-                schedule.add(*now + delay, Occurrence::Arrival { from, to, datagram: datagram.clone() });
-            }
-        }
-        watched.poll_events(*now);
+        watched.poll_events(now);
         let wake_at = watched.node().poll_timeout();
         if wake_at != host.wake_at {
             host.wake_at = wake_at;
             if let Some(at) = wake_at {
-                schedule.add(at, Occurrence::Wake(node));
+                self.schedule.add(at, Occurrence::Wake(node));
             }
         }
+    }
+
+    /// Puts a datagram of a node on its way.
+    fn send(&mut self, node: NodeIndex, to: SocketAddr, datagram: Bytes) {
+        let host = &mut self.hosts[node.0];
+        let from = host.addrs.iter().find(|addr| addr.is_ipv4() == to.is_ipv4());
+        let from = *from.unwrap_or_else(|| panic!("{node:?} has no address to reach {to} from"));
+        self.traffic.sent += 1;
+        if let Some(nat) = &mut host.nat {
+            nat.lets_out(self.now, to);
+        }
+        let delays = match &self.wires {
+            Wires::Even(link) => link.delays(&mut self.link_rng),
+            Wires::Uneven(terrain) => {
+                let to = self.by_addr.get(&to);
+                [to.and_then(|to| terrain.delay(node.0, to.0, &mut self.link_rng)), None]
+            }
+        };
+        for delay in delays.into_iter().flatten() {
+            let datagram = datagram.clone();
+            self.schedule.add(self.now + delay, Occurrence::Arrival { from, to, datagram });
+        }
+    }
+
+    /// Whether an oracle would say that it is no use to send anything from `node` to `to`.
+    fn is_hopeless(&self, node: NodeIndex, to: SocketAddr) -> bool {
+        let Some(to) = self.by_addr.get(&to) else {
+            return true;
+        };
+        let is_slow = match &self.wires {
+            Wires::Even(_) => false,
+            Wires::Uneven(terrain) => terrain.sites()[to.0].kind == model::Kind::Slow,
+        };
+        let mut from = self.hosts[node.0].addrs.iter();
+        let nat = &self.hosts[to.0].nat;
+        is_slow || nat.as_ref().is_some_and(|nat| !from.any(|from| nat.lets_in(self.now, from)))
     }
 
     fn watched(&self, node: NodeIndex) -> &Watched {
@@ -409,6 +503,13 @@ impl Network {
     fn watched_mut(&mut self, node: NodeIndex) -> &mut Watched {
         self.hosts[node.0].up.as_mut().unwrap_or_else(|| panic!("{node:?} is down"))
     }
+}
+
+/// The random numbers of a network for one purpose.
+fn stream(seed: u64, purpose: Purpose) -> Rng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    Rng::new(bytes, purpose)
 }
 
 /// A failure without its seed could not be repeated.
