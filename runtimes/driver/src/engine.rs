@@ -15,7 +15,7 @@ pub enum Engine {
     /// Not recorded.
     Plain(Node),
     /// Recorded.
-    Recorded(Recorder<Writer>),
+    Recorded(Box<Recorder<Writer>>),
 }
 
 /// Where a recording goes.

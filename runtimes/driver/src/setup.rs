@@ -60,15 +60,12 @@ impl Setup {
     ) -> Result<Engine, ConfigError> {
         let Setup { config, earlier, recording } = self;
         let start = Start { config: Config { address_families, ..config }, seed, now, earlier };
-        Ok(match recording {
-            None => Engine::Plain(start.node()?),
-            Some(Recording { writer, is_blinded: false }) => {
-                Engine::Recorded(Recorder::start(&start, writer)?)
-            }
-            Some(Recording { writer, is_blinded: true }) => {
-                Engine::Recorded(Recorder::start_blinded(&start, writer)?)
-            }
-        })
+        let recorder = match recording {
+            None => return start.node().map(Engine::Plain),
+            Some(Recording { writer, is_blinded: false }) => Recorder::start(&start, writer),
+            Some(Recording { writer, is_blinded: true }) => Recorder::start_blinded(&start, writer),
+        };
+        Ok(Engine::Recorded(Box::new(recorder?)))
     }
 }
 
