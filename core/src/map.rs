@@ -12,6 +12,9 @@ use core::num::NonZeroU64;
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
+/// Fewer slots are not worth saving.
+const FEWEST: usize = 16;
+
 /// A key for hashing, drawn from the node's seed: strangers can't choose names
 /// that collide, and the same seed still gives the same run.
 #[derive(Clone, Copy)]
@@ -106,9 +109,13 @@ impl<K: Eq + Hash, V> KeyedMap<K, V> {
         self.0.insert(key, value)
     }
 
-    /// Takes the value under `key` out.
+    /// Takes the value under `key` out. A map that was much larger once gives its room back.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.0.remove(key)
+        let value = self.0.remove(key);
+        if self.0.capacity() > FEWEST && self.0.len() < self.0.capacity() / 8 {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+        value
     }
 
     /// How many keys there are.
@@ -148,8 +155,15 @@ fn with_ip(ip: &IpAddr, number: u16) -> [u8; 18] {
     bytes
 }
 
-/// What a [`RecentTable`] remembers of a name.
-pub trait Used {
+/// What a [`RecentTable`] remembers of a name: a keyed hash instead of the name itself, and more.
+pub trait Remembered {
+    /// How many bits of the hash are kept. With 36, one in eight million names is taken for another
+    /// in a full table, and nobody can choose which.
+    const HASH_BITS: u32;
+
+    /// The bits that are kept, on the left; the others are zero.
+    fn hash(&self) -> NonZeroU64;
+
     /// When it was used last: of too many, those that were used longest ago are forgotten.
     fn used_at(&self) -> Instant;
 }
@@ -158,23 +172,19 @@ pub trait Used {
 /// before a name finds all of its own taken.
 const WINDOW: usize = 16;
 
-/// Slots of the smallest table that holds anything.
-const FIRST_SLOTS: usize = 32;
-
 /// A table that remembers the most recently used of many names, up to a bound.
 ///
 /// It takes no more than what it remembers: it grows when a name finds all its slots taken by what
-/// still matters, and forgets what was used longest ago once it may not grow any more. Names are kept
-/// as keyed hashes of 63 bits: that two are taken for one happens to nobody.
+/// still matters, and forgets what was used longest ago once it may not grow any more.
 #[derive(Clone, Debug)]
 pub struct RecentTable<K, V> {
     key: HashKey,
-    slots: Vec<Option<(NonZeroU64, V)>>,
+    slots: Vec<Option<V>>,
     max_slots: usize,
     names: PhantomData<K>,
 }
 
-impl<K: Name, V: Used> RecentTable<K, V> {
+impl<K: Name, V: Remembered> RecentTable<K, V> {
     /// An empty table, for nearly `capacity` names at most.
     pub fn new(capacity: usize, key: HashKey) -> RecentTable<K, V> {
         RecentTable { key, slots: Vec::new(), max_slots: capacity.max(1), names: PhantomData }
@@ -182,24 +192,31 @@ impl<K: Name, V: Used> RecentTable<K, V> {
 
     /// What is remembered of `name`.
     pub fn get(&self, name: &K) -> Option<&V> {
-        let found = self.position(self.hash(name))?;
-        self.slots[found].as_ref().map(|(_, value)| value)
+        self.slots[self.position(self.hash(name))?].as_ref()
     }
 
-    /// The entry of `name`, made by `new` if there is none. `is_void`: whether an entry says no more
-    /// than none would.
-    pub fn entry(&mut self, name: &K, is_void: impl Fn(&V) -> bool, new: impl FnOnce() -> V) -> &mut V {
+    /// The entry of `name`, made by `new` from its hash if there is none. `is_void`: whether an entry
+    /// says no more than none would.
+    pub fn entry(
+        &mut self,
+        name: &K,
+        is_void: impl Fn(&V) -> bool,
+        new: impl FnOnce(NonZeroU64) -> V,
+    ) -> &mut V {
         let hash = self.hash(name);
         let slot = self.position(hash).unwrap_or_else(|| {
             let slot = self.room(hash, &is_void);
             self.slots[slot] = None;
             slot
         });
-        &mut self.slots[slot].get_or_insert_with(|| (hash, new())).1
+        self.slots[slot].get_or_insert_with(|| new(hash))
     }
 
+    /// As many bits as are kept, the last of them set.
     fn hash(&self, name: &K) -> NonZeroU64 {
-        NonZeroU64::MIN | self.key.hasher().hash(&name.bytes())
+        let dropped = u64::BITS - V::HASH_BITS;
+        let kept = (self.key.hasher().hash(&name.bytes()) >> dropped | 1) << dropped;
+        NonZeroU64::new(kept).unwrap_or(NonZeroU64::MAX)
     }
 
     /// The slots that a name may have.
@@ -210,13 +227,13 @@ impl<K: Name, V: Used> RecentTable<K, V> {
     }
 
     fn position(&self, hash: NonZeroU64) -> Option<usize> {
-        self.window(hash).find(|&at| self.slots[at].as_ref().is_some_and(|(other, _)| *other == hash))
+        self.window(hash).find(|&at| self.slots[at].as_ref().is_some_and(|other| other.hash() == hash))
     }
 
     /// A slot for a name that has none.
     fn room(&mut self, hash: NonZeroU64, is_void: &impl Fn(&V) -> bool) -> usize {
         loop {
-            let spare = self.window(hash).find(|&at| self.slots[at].as_ref().is_none_or(|(_, v)| is_void(v)));
+            let spare = self.window(hash).find(|&at| self.slots[at].as_ref().is_none_or(is_void));
             match spare {
                 Some(slot) => return slot,
                 None if self.slots.len() < self.max_slots => self.grow(is_void),
@@ -226,17 +243,19 @@ impl<K: Name, V: Used> RecentTable<K, V> {
     }
 
     fn oldest(&self, hash: NonZeroU64) -> usize {
-        let used_at = |at: &usize| self.slots[*at].as_ref().map(|(_, value)| value.used_at());
+        let used_at = |at: &usize| self.slots[*at].as_ref().map(Remembered::used_at);
         self.window(hash).min_by_key(used_at).unwrap_or_default()
     }
 
     fn grow(&mut self, is_void: &impl Fn(&V) -> bool) {
-        let len = (self.slots.len() * 2).max(FIRST_SLOTS).min(self.max_slots);
+        let len = self.slots.len();
+        let len = (len + (len / 4).max(FEWEST)).min(self.max_slots);
         let slots = core::mem::replace(&mut self.slots, (0..len).map(|_| None).collect());
-        for (hash, value) in slots.into_iter().flatten().filter(|(_, value)| !is_void(value)) {
+        for value in slots.into_iter().flatten().filter(|value| !is_void(value)) {
+            let hash = value.hash();
             let slot = self.window(hash).find(|&at| self.slots[at].is_none());
             let slot = slot.unwrap_or_else(|| self.oldest(hash));
-            self.slots[slot] = Some((hash, value));
+            self.slots[slot] = Some(value);
         }
     }
 }
@@ -246,14 +265,22 @@ mod tests {
     use super::*;
     use crate::rng::Purpose;
 
-    /// When it was used.
-    impl Used for u64 {
+    #[derive(Debug)]
+    struct Seen(NonZeroU64, u64);
+
+    impl Remembered for Seen {
+        const HASH_BITS: u32 = 64;
+
+        fn hash(&self) -> NonZeroU64 {
+            self.0
+        }
+
         fn used_at(&self) -> Instant {
-            Instant::from_micros(*self)
+            Instant::from_micros(self.1)
         }
     }
 
-    fn table(capacity: usize) -> RecentTable<SocketAddr, u64> {
+    fn table(capacity: usize) -> RecentTable<SocketAddr, Seen> {
         RecentTable::new(capacity, HashKey::new(&mut Rng::new([0; 32], Purpose::HashKey)))
     }
 
@@ -265,13 +292,14 @@ mod tests {
     fn a_full_table_forgets_what_was_used_longest_ago() {
         let mut table = table(8);
         for n in 0..8 {
-            table.entry(&name(n), |_| false, || u64::from(n));
+            table.entry(&name(n), |_| false, |hash| Seen(hash, n.into()));
         }
-        *table.entry(&name(0), |_| false, || 99) += 100;
-        table.entry(&name(8), |_| false, || 80);
-        assert_eq!(table.get(&name(0)), Some(&100), "used again, so kept");
-        assert_eq!(table.get(&name(1)), None, "now the oldest, so forgotten");
-        assert_eq!(table.get(&name(8)), Some(&80));
+        table.entry(&name(0), |_| false, |hash| Seen(hash, 99)).1 += 100;
+        table.entry(&name(8), |_| false, |hash| Seen(hash, 80));
+        let seen = |n| table.get(&name(n)).map(|seen| seen.1);
+        assert_eq!(seen(0), Some(100), "used again, so kept");
+        assert_eq!(seen(1), None, "now the oldest, so forgotten");
+        assert_eq!(seen(8), Some(80));
         assert_eq!(table.slots.len(), 8);
     }
 
@@ -281,16 +309,28 @@ mod tests {
         assert_eq!(table.slots.capacity(), 0, "nothing yet");
         // Of as many as come by, the last hundred matter.
         for n in 0..60_000u64 {
-            table.entry(&name(n as u16), |used| used + 100 < n, || n);
-            assert_eq!(table.get(&name(n as u16)), Some(&n));
+            table.entry(&name(n as u16), |seen| seen.1 + 100 < n, |hash| Seen(hash, n));
+            assert_eq!(table.get(&name(n as u16)).map(|seen| seen.1), Some(n));
         }
         assert!((0..100).all(|n| table.get(&name(59_999 - n)).is_some()), "none of those is forgotten");
-        assert!(table.slots.len() <= 512, "{}", table.slots.len());
+        assert!(table.slots.len() <= 400, "{}", table.slots.len());
         for n in 60_000..120_000 {
-            table.entry(&name(n as u16), |_| false, || n);
+            table.entry(&name(n as u16), |_| false, |hash| Seen(hash, n));
         }
         assert_eq!(table.slots.len(), 8192);
-        let kept = (112_000..120_000u64).filter(|n| table.get(&name(*n as u16)) == Some(n)).count();
+        let seen = |n: u64| table.get(&name(n as u16)).map(|seen| seen.1);
+        let kept = (112_000..120_000).filter(|n| seen(*n) == Some(*n)).count();
         assert!(kept > 6000, "{kept} of the last 8000");
+    }
+
+    #[test]
+    fn a_map_that_was_large_is_small_again() {
+        let mut map = KeyedMap::new(HashKey::new(&mut Rng::new([0; 32], Purpose::HashKey)));
+        (0..1000u32).for_each(|n| assert_eq!(map.insert(n, n), None));
+        for n in 0..999 {
+            assert_eq!(map.remove(&n), Some(n));
+        }
+        assert_eq!((map.get(&999), map.len()), (Some(&999), 1));
+        assert!(map.0.capacity() < 32, "{}", map.0.capacity());
     }
 }
