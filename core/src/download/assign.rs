@@ -102,7 +102,7 @@ impl Download {
         if hashes.is_some_and(|hashes| hashes.of_piece(piece) != Some(sha1)) {
             self.stats.pieces_wrong += 1;
             self.stats.bytes_wasted += len;
-            self.peers.lied(peer);
+            self.contradicted(peer);
             self.cancel_where(|other| other.by == request.by);
             return Verdict::Discard;
         }
@@ -129,14 +129,14 @@ impl Download {
         let late_after = self.late_after();
         let candidates = group.peers.iter().copied().filter(|&peer| {
             let by = By::Peer(peer);
-            self.peers.is_usable(peer)
+            group.may_ask(&self.peers, peer)
                 && self.requests.of(by).count() < self.config.depth.max(1)
                 && !self.requests.is_late(self.now, by, late_after)
                 && !self.requests.of(by).any(|request| second_for.is_some() && request.piece() == second_for)
         });
         let others = group.peers.iter().any(|&peer| {
             let is_at_work = !self.requests.is_late(self.now, By::Peer(peer), late_after);
-            self.peers.is_usable(peer) && !self.peers[peer].is_hopeless() && is_at_work
+            group.may_ask(&self.peers, peer) && !self.peers[peer].is_hopeless() && is_at_work
         });
         let candidates = candidates.filter(|&peer| !others || !self.peers[peer].is_hopeless());
         if group.named.is_some() {

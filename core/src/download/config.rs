@@ -29,7 +29,7 @@ pub struct DownloadConfig {
     /// package manager itself gives a silent server up after 30.
     pub stall: Duration,
     /// A peer that takes longer than this for one piece has failed, however steadily it
-    /// drips. Default 60 s: 9 kB/s.
+    /// drips, unless nobody else is left to ask. Default 60 s: 9 kB/s.
     pub piece_timeout: Duration,
     /// The lookup for claims is over after this, told or not. Default 30 s, what a lookup
     /// may take at most (protocol, section 7).

@@ -46,6 +46,20 @@ impl Download {
     fn fails_at(&self, request: &super::Outstanding) -> Option<Instant> {
         // A wait of nothing would fail requests before they are made.
         let shortest = core::time::Duration::from_millis(1);
-        request.fails_at(self.config.stall.max(shortest), self.config.piece_timeout.max(shortest))
+        let piece_timeout = Some(self.config.piece_timeout.max(shortest));
+        request.fails_at(
+            self.config.stall.max(shortest),
+            piece_timeout.filter(|_| self.others_could_be_asked(request.by)),
+        )
+    }
+
+    /// Whether there is somebody else who may have what was asked of a source.
+    fn others_could_be_asked(&self, by: By) -> bool {
+        let group = self.group.and_then(|index| self.groups.get(index));
+        self.mirror.standing != Standing::Gone
+            || group.is_some_and(|group| {
+                let mut others = group.peers.iter().filter(|peer| By::Peer(**peer) != by);
+                others.any(|&peer| group.may_ask(&self.peers, peer))
+            })
     }
 }

@@ -50,7 +50,7 @@
 //!
 //! # It ends
 //!
-//! Every request fails unless bytes keep coming, peers and mirror have a bounded number of failures, and
+//! Every request that has gone out fails unless bytes keep coming, peers and mirror have a bounded number of failures, and
 //! a wrong file costs at least one peer: with [`Event::Finished`] or [`Event::Failed`], once the
 //! driver has answered [`Event::AllPiecesDone`].
 
@@ -81,7 +81,7 @@ use groups::Groups;
 use mirror::Mirror;
 use peers::Peers;
 use pieces::{Piece, Pieces};
-use requests::{By, Outstanding, Requests};
+use requests::{By, Outstanding, Requests, Sent};
 
 /// The largest file that is planned: 64 GiB, 131,072 pieces.
 pub const MAX_SIZE: u64 = 64 << 30;
@@ -181,6 +181,26 @@ impl Download {
     pub fn handle_lookup_ended(&mut self, now: Instant) {
         self.advance(now);
         self.lookup_ended = true;
+        self.advance(now);
+    }
+
+    /// A request waits for something of the driver's own, a connection to spare, say. Its source is
+    /// not to blame for silence until [`handle_sent`](Self::handle_sent), which has to come unless the
+    /// request is cancelled. Who is never told of either takes it for sent at once.
+    pub fn handle_held(&mut self, now: Instant, id: RequestId) {
+        self.advance(now);
+        if let Some(request) = self.requests.get_mut(id) {
+            request.sent = Sent::NotYet;
+        }
+        self.advance(now);
+    }
+
+    /// A request that was held back has gone out.
+    pub fn handle_sent(&mut self, now: Instant, id: RequestId) {
+        self.advance(now);
+        if let Some(request) = self.requests.get_mut(id).filter(|request| request.sent == Sent::NotYet) {
+            request.sent = Sent::At(self.now);
+        }
         self.advance(now);
     }
 

@@ -27,6 +27,16 @@ pub(super) struct Outstanding {
     pub(super) received: u64,
     /// A second source was asked because this one is late.
     pub(super) hedged: bool,
+    /// When it went out after all, if it was held back.
+    pub(super) sent: Sent,
+}
+
+/// Whether a request has gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    AtOnce,
+    NotYet,
+    At(Instant),
 }
 
 impl Outstanding {
@@ -39,12 +49,16 @@ impl Outstanding {
     }
 
     /// When it has failed unless something is heard.
-    pub(super) fn fails_at(&self, stall: Duration, piece_timeout: Duration) -> Option<Instant> {
-        let first_since = self.first_since?;
+    pub(super) fn fails_at(&self, stall: Duration, piece_timeout: Option<Duration>) -> Option<Instant> {
+        let first_since = match self.sent {
+            Sent::AtOnce => self.first_since?,
+            Sent::NotYet => return None,
+            Sent::At(at) => self.first_since?.max(at),
+        };
         let stalled = self.last_heard.max(first_since) + stall;
-        Some(match self.by {
-            By::Peer(_) => stalled.min(first_since + piece_timeout),
-            By::Dht | By::Mirror => stalled,
+        Some(match (self.by, piece_timeout) {
+            (By::Peer(_), Some(piece_timeout)) => stalled.min(first_since + piece_timeout),
+            _ => stalled,
         })
     }
 }
@@ -62,7 +76,8 @@ impl Requests {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         let first_since = self.of(by).next().is_none().then_some(now);
-        let request = Outstanding { id, by, what, first_since, last_heard: now, received: 0, hedged: false };
+        let (last_heard, received, hedged, sent) = (now, 0, false, Sent::AtOnce);
+        let request = Outstanding { id, by, what, first_since, last_heard, received, hedged, sent };
         self.outstanding.push(request);
         id
     }

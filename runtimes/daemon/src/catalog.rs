@@ -19,12 +19,14 @@ use crate::sources::Sources;
 
 pub use error::LearnError;
 pub use index::{MAX_INDEX_BYTES, MAX_INDEX_ENTRIES, MAX_STORED_BYTES};
+pub use listing::{Listing, MAX_LISTINGS};
 pub use lookup::MAX_EXPECTED;
 pub use release::{KEPT_GENERATIONS, MAX_SUITES};
 pub use wanted::MAX_WANTED;
 
 mod error;
 mod index;
+mod listing;
 mod lookup;
 mod release;
 mod wanted;
@@ -101,6 +103,12 @@ impl Catalog {
     /// indexes list. At most [`MAX_EXPECTED`].
     pub fn lookup(&self, authority: &str, path: &str) -> Result<Vec<Expected>, DatabaseError> {
         lookup::lookup(&self.database, authority, path)
+    }
+
+    /// Where archives have the file with this hash, as the known Release files and indexes say; at
+    /// most [`MAX_LISTINGS`]. Reads every entry: for a person who waits, not for every request.
+    pub fn listings(&self, sha256: &Sha256) -> Result<Vec<Listing>, DatabaseError> {
+        listing::of(&self.database, sha256)
     }
 
     /// Notes that a client asked for this path: if it is an index that

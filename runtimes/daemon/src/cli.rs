@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::error::Error;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,11 +9,16 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, HostPort, LogLevel, Network, RecordingConfig};
 
+mod bars;
+mod explain;
+mod get;
 mod greeting;
+mod share;
 mod status;
+mod text;
+mod walk;
 
 pub use greeting::Greeting;
-pub use status::render as render_status;
 
 /// Fetches apt's packages from other machines that have them, and from the
 /// mirror where none has.
@@ -42,12 +49,40 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (what happens without a command)
     Run(RunOptions),
-    /// Ask the running daemon how it is
-    Status {
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// The commands that ask the running daemon.
+#[derive(Debug, PartialEq, Subcommand)]
+pub enum Ask {
+    /// Show how the running daemon is, and what it is downloading
+    Status(status::Options),
+    /// Explain where a file came from, and why from there
+    Explain(explain::Options),
+    /// Get a file from other machines by its SHA-256
+    Get(get::Options),
+    /// Give files to other machines, from where they lie
+    Share(share::Options),
+    /// Find all nodes of the network, and count them
+    Walk(walk::Options),
+}
+
+impl Ask {
+    /// Asks the daemon that `config` names, and prints what it says.
+    ///
+    /// # Errors
+    /// With a text that says what to do.
+    pub fn run(&self, config: &Config) -> Result<(), Box<dyn Error>> {
+        let data_dir = config.data_dir_or_default()?;
+        match self {
+            Self::Status(options) => options.run(&data_dir),
+            Self::Explain(options) => options.run(&data_dir),
+            Self::Get(options) => options.run(&data_dir),
+            Self::Share(options) => options.run(&data_dir),
+            Self::Walk(options) => options.run(config),
+        }
+    }
 }
 
 /// What running the daemon takes, before or after the word `run`.
@@ -96,13 +131,14 @@ pub enum Action {
     Run(Box<Config>),
     /// Print this configuration.
     CheckConfig(Box<Config>),
-    /// Print the status of the daemon with this data directory.
-    Status {
-        /// Where its data are.
-        data_dir: PathBuf,
-        /// As JSON, not for people.
-        json: bool,
-    },
+    /// Ask the daemon that this configuration names.
+    Ask(Box<Config>, Ask),
+}
+
+/// Writes to standard output. Whoever closed it does not want to know.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl Cli {
@@ -117,16 +153,16 @@ impl Cli {
         }
         let data_dir = config.data_dir_or_default()?;
         let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+        config.data_dir = Some(data_dir);
         let mut options = run;
         match command {
-            Some(Command::Status { json }) if options == RunOptions::default() => {
-                return Ok(Action::Status { data_dir, json });
+            Some(Command::Ask(ask)) if options == RunOptions::default() => {
+                return Ok(Action::Ask(Box::new(config), ask));
             }
-            Some(Command::Status { .. }) => return Err(ConfigError::RunOptionWithStatus),
+            Some(Command::Ask(_)) => return Err(ConfigError::RunOptionElsewhere),
             Some(Command::Run(after)) => options.extend(after),
             None => {}
         }
-        config.data_dir = Some(data_dir);
         let check_config = options.check_config;
         options.apply(&mut config);
         Ok(match check_config {
@@ -223,7 +259,7 @@ mod tests {
     fn an_option_that_would_do_nothing_is_refused() {
         let line = ["khashmir", "--proxy", "127.0.0.1:2", "status"];
         let error = Cli::try_parse_from(line).unwrap().action().unwrap_err();
-        assert!(matches!(error, ConfigError::RunOptionWithStatus), "{error}");
+        assert!(matches!(error, ConfigError::RunOptionElsewhere), "{error}");
         assert!(Cli::try_parse_from(["khashmir", "status", "--log", "info"]).is_err());
     }
 
@@ -247,7 +283,9 @@ mod tests {
         for line in [["--data-dir", "/d", "status", "--json"], ["status", "--json", "--data-dir", "/d"]] {
             let cli = Cli::try_parse_from(["khashmir"].into_iter().chain(line)).unwrap();
             let action = cli.action().unwrap();
-            assert_eq!(action, Action::Status { data_dir: PathBuf::from("/d"), json: true });
+            let ask = Ask::Status(status::Options { json: true, watch: false });
+            let Action::Ask(config, asked) = action else { panic!("asks") };
+            assert_eq!((asked, config.data_dir), (ask, Some(PathBuf::from("/d"))));
         }
     }
 }

@@ -18,8 +18,10 @@ pub use node::NodeSnapshot;
 pub(crate) mod cached_file;
 mod document;
 mod error;
+mod history;
 mod node;
 mod schema;
+pub(crate) mod shared_file;
 
 /// The daemon's database.
 #[derive(Debug)]

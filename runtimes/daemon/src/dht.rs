@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use khashmir::config::AddressFamilies;
-use khashmir::{Config, Event, Id};
+use khashmir::{Config, Contact, Event, Id};
 use khashmir_smol::{Error, Setup, Sockets, Values};
 use smol::future::FutureExt as _;
 use smol::stream::{Stream, StreamExt as _};
@@ -140,6 +140,26 @@ impl Dht {
                 outside.into_iter().map(|seen| SocketAddr::new(seen.ip(), self.peers_port)).collect()
             }
         }
+    }
+
+    /// Whether a stranger's claim may send us to this address.
+    pub fn may_be_asked(&self, address: &SocketAddr) -> bool {
+        self.config.allows(&address.ip()) && address.port() != 0
+    }
+
+    /// How the node behaves.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The other nodes that are known.
+    pub async fn known_contacts(&self) -> Vec<Contact> {
+        self.node.contacts().await.unwrap_or_default()
+    }
+
+    /// How many other nodes are known.
+    pub async fn contacts(&self) -> usize {
+        self.node.stats().await.map_or(0, |stats| stats.contacts_ipv4 + stats.contacts_ipv6)
     }
 
     /// How many contacts the last run left to this one.

@@ -9,6 +9,7 @@ mod evidence;
 mod hopes;
 mod liars;
 mod lookup;
+mod offers;
 mod requests;
 mod run;
 
@@ -27,6 +28,8 @@ use crate::fetch::{Expectation, Fetch, MAX_LEN, Mirror, MirrorError};
 use crate::peer;
 use crate::publisher::Publisher;
 use crate::upstream::Fault;
+
+pub use offers::Offers;
 
 use evidence::Evidence;
 use hopes::Hopes;
@@ -75,18 +78,22 @@ impl Exchange {
         mirror: &Mirror,
         wanted: Expectation,
     ) -> Result<Verified, MirrorError> {
+        if wanted.size.is_none() {
+            fetch.trail().length_is_unknown();
+        }
         let mut evidence = Evidence::default();
         let mut verified = None;
         if let Some(size) = wanted.size {
             // Without a size nothing can be planned; and no index has named the file, so that no
             // peer announces it.
             let own = self.dht.own_addresses().await;
-            if let Some(plan) = self.plan(size, own.clone()) {
+            if let Some(plan) = self.plan(size, own.clone(), mirror.exists()) {
                 let lookup = Lookup {
                     dht: self.dht.clone(),
                     hopes: Arc::clone(&self.hopes),
                     hedge_delay: self.hedge_delay(),
                     own,
+                    fetch: Arc::clone(fetch),
                 };
                 let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
                 match run.carry_out(lookup, &mut evidence).await? {
@@ -126,7 +133,7 @@ impl Exchange {
     }
 
     /// A plan for a file of `size` bytes; `None` for one too large.
-    fn plan(&self, size: u64, own: Vec<SocketAddr>) -> Option<Download> {
+    fn plan(&self, size: u64, own: Vec<SocketAddr>, has_mirror: bool) -> Option<Download> {
         let (mirror, dht) = (&self.context.config.mirror, &self.context.config.dht);
         let hedge_delay = self.hedge_delay();
         let default = self.context.config.downloads.engine();
@@ -134,6 +141,7 @@ impl Exchange {
             mirror_delay: if self.hopes.are_high() { hedge_delay } else { Duration::ZERO },
             late_min: default.late_min.max(hedge_delay),
             late_max: default.late_max.max(hedge_delay),
+            mirror: has_mirror,
             mirror_retry: Duration::from_millis(mirror.retry_delay_ms),
             address_families: self.dht.address_families(),
             own,
@@ -152,11 +160,18 @@ async fn from_mirror(
     evidence: &mut Evidence,
 ) -> Result<Verified, MirrorError> {
     loop {
-        mirror.fill(fetch, 0..MAX_LEN).await?;
+        if mirror.exists()
+            && let Some(gap) = fetch.first_gap(&(0..MAX_LEN))
+        {
+            fetch.trail().mirror_asked(gap.start, None);
+        }
+        let filled = mirror.fill(fetch, 0..MAX_LEN).await;
+        filled.inspect_err(|error| fetch.trail().mirror_failed(&error.to_string()))?;
         let verified = digest(fetch).await?;
         if fetch.is_expected(verified) || !fetch.has_peer_bytes() {
             return Ok(verified);
         }
+        fetch.trail().file_was_wrong();
         fetch.discard_peer_bytes(&(0..MAX_LEN));
         evidence.discarded(&(0..MAX_LEN));
     }

@@ -18,7 +18,8 @@ use khashmir_apt::url::Upstream;
 use crate::Context;
 use crate::cache::CachedFile;
 use crate::catalog::Expected;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Offers};
+use crate::history::{Ending, Trail};
 use crate::upstream::{Client, Fault};
 
 pub use file::{Fetch, MAX_LEN, Origin, Progress, State};
@@ -45,8 +46,8 @@ impl From<Expected> for Expectation {
 /// A file to obtain.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Where a mirror has it.
-    pub url: Upstream,
+    /// Where a mirror has it; `None`: only peers are asked.
+    pub url: Option<Upstream>,
     /// What it is by the newest index: what the cache and peers are asked for.
     pub newest: Expectation,
     /// What it was by older ones: what a mirror may still have at that path.
@@ -110,13 +111,20 @@ impl Fetches {
             )),
             Entry::Vacant(entry) => {
                 let expected = [&[wanted.newest], wanted.older.as_slice()].concat();
-                let fetch = Arc::new(Fetch::new(expected, partial)?);
+                let url = wanted.url.as_ref().map(Upstream::to_string);
+                let trail = Trail::begin(sha256, wanted.newest.size, url);
+                let fetch = Arc::new(Fetch::new(expected, partial, trail)?);
                 entry.insert(Arc::clone(&fetch));
                 let running = Running { fetches: Arc::clone(self), sha256 };
                 smol::spawn(running.drive(Arc::clone(&fetch), wanted)).detach();
                 Ok(Obtained::Fetching(fetch))
             }
         }
+    }
+
+    /// What other machines say of the file with this hash.
+    pub async fn offers(&self, sha256: Sha256) -> Offers {
+        self.exchange.offers(sha256).await
     }
 
     /// The length in bytes of a file that is here or on its way.
@@ -127,6 +135,13 @@ impl Fetches {
         }
         let context = Arc::clone(&self.context);
         smol::unblock(move || context.cache.contains(&sha256)).await
+    }
+
+    /// What is being fetched now, what has run longest first.
+    pub fn in_progress(&self) -> Vec<Arc<Fetch>> {
+        let mut fetches: Vec<Arc<Fetch>> = self.running().values().cloned().collect();
+        fetches.sort_by_cached_key(|fetch| std::cmp::Reverse(fetch.trail().elapsed()));
+        fetches
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Sha256, Arc<Fetch>>> {
@@ -153,9 +168,9 @@ impl Running {
         let context = &self.fetches.context;
         let counters = &context.stats.downloads;
         let _in_progress = counters.in_progress.enter();
-        let url = wanted.url.to_string();
+        let url = wanted.url.as_ref().map(Upstream::to_string);
         let mirror = Mirror::new(Arc::clone(&self.fetches.client), wanted.url);
-        match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
+        let ending = match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
             Ok(verified) => match fetch.finish(verified) {
                 Some(partial) => {
                     counters.completed.increment();
@@ -166,6 +181,7 @@ impl Running {
                         Ok(_) => self.fetches.exchange.file_was_kept(),
                         Err(error) => tracing::error!(url, %error, "a file cannot be kept in the cache"),
                     }
+                    Ending::Complete
                 }
                 None => {
                     counters.mismatched.increment();
@@ -175,20 +191,26 @@ impl Running {
                         expected = %self.sha256,
                         "the mirror's file does not match its index; it is passed on, not kept"
                     );
+                    Ending::Mismatched
                 }
             },
             Err(MirrorError::Rejected(rejection)) => {
                 counters.rejected.increment();
+                let status = rejection.status.as_u16();
                 fetch.reject(*rejection);
+                Ending::Rejected(status)
             }
             Err(error) => {
                 counters.failed.increment();
                 tracing::warn!(url, %error, "a file cannot be fetched");
+                let reason = error.to_string();
                 fetch.fail(match error {
                     MirrorError::Fault(fault) => fault,
                     other => Fault::transient(other.to_string()),
                 });
+                Ending::Failed(reason)
             }
-        }
+        };
+        context.history.keep(fetch.record(Some(ending)));
     }
 }

@@ -18,13 +18,16 @@
 //! | [`dht`] | the node in the hash table, in which peers find each other |
 //! | [`peer`] | serves files to peers, and asks them for theirs |
 //! | [`publisher`] | announces what peers may have |
+//! | [`shares`] | files that a person gives to others from where they lie |
 //!
 //! | beside it | |
 //! |---|---|
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
+//! | [`history`] | what became of downloads, and why |
 //! | [`database`] | small things on disk, in SQLite |
 //! | [`recording`] | what happens to the node, in a file |
-//! | [`control`] | answers `khashmir status` over a Unix socket |
+//! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
+//! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
@@ -40,15 +43,18 @@ pub mod database;
 pub mod dht;
 pub mod exchange;
 pub mod fetch;
+pub mod history;
 pub mod listener;
 pub mod peer;
 pub mod proxy;
 pub mod publisher;
 pub mod recording;
+pub mod shares;
 pub mod sources;
 pub mod startup;
 pub mod stats;
 pub mod upstream;
+pub mod walk;
 
 pub use startup::{Daemon, StartError};
 
@@ -67,6 +73,10 @@ pub struct Context {
     pub cache: cache::Cache,
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
+    /// What became of downloads.
+    pub history: Arc<history::History>,
+    /// Files that a person gives to others.
+    pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
 }

@@ -20,7 +20,6 @@ use khashmir_apt::url::{Scheme, Target, Upstream};
 
 use crate::Context;
 use crate::database::DatabaseError;
-use crate::exchange::Exchange;
 use crate::fetch::{Expectation, Fetches, Wanted};
 use crate::listener::{Answer, Message};
 use crate::upstream::Client;
@@ -49,11 +48,10 @@ enum Kind {
 }
 
 impl Proxy {
-    /// A proxy over what `context` keeps and what `exchange` finds.
+    /// A proxy over what `context` keeps and what `fetches` brings; mirrors are asked for all else
+    /// through `client`.
     #[must_use]
-    pub fn new(context: Arc<Context>, exchange: Exchange) -> Arc<Self> {
-        let client = Arc::new(Client::new(Arc::clone(&context)));
-        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
+    pub fn new(context: Arc<Context>, client: Arc<Client>, fetches: Arc<Fetches>) -> Arc<Self> {
         Arc::new(Self {
             documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
             teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),
@@ -79,8 +77,8 @@ impl Proxy {
             }
         };
         match self.classify(&url).await {
-            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, wanted).await,
-            Ok(Kind::Document) => self.answer_document(&request, &url).await,
+            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, url, wanted).await,
+            Ok(Kind::Document) => self.answer_document(request, url).await,
             Ok(Kind::Unknown) => self.pass(&request, url).await,
             Err(error) => {
                 tracing::error!(%url, %error, "the catalog cannot be asked");
@@ -111,11 +109,13 @@ impl Proxy {
             let size = expected.iter().find(|e| e.sha256 == sha256).and_then(|e| e.size);
             let newest = Expectation { sha256, size };
             let from_index = size.is_some();
-            return Ok(Kind::Hashed(Wanted { url: url.clone(), newest, older: Vec::new(), from_index }));
+            let url = Some(url.clone());
+            return Ok(Kind::Hashed(Wanted { url, newest, older: Vec::new(), from_index }));
         }
         Ok(match expected.split_first() {
             Some((newest, older)) => {
-                Kind::Hashed(Wanted { url: url.clone(), newest: *newest, older: older.to_vec(), from_index })
+                let url = Some(url.clone());
+                Kind::Hashed(Wanted { url, newest: *newest, older: older.to_vec(), from_index })
             }
             None => Kind::Unknown,
         })

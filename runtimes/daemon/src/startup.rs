@@ -13,14 +13,19 @@ use smol::net::TcpListener;
 use crate::cache::Cache;
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::control::{Control, Identity};
+use crate::control::{Answering, Control, Identity};
 use crate::database::Database;
 use crate::dht::Dht;
 use crate::exchange::Exchange;
+use crate::fetch::Fetches;
+use crate::history::History;
+use crate::proxy::Proxy;
 use crate::publisher::Publisher;
 use crate::recording::Recording;
+use crate::shares::Shares;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
+use crate::upstream::Client;
 use crate::{Context, listener, peer};
 
 pub use error::{Service, StartError};
@@ -62,11 +67,24 @@ impl Daemon {
         let dht = dht.map_err(StartError::Runtime)?;
         let restored_contacts = dht.restored_contacts().await;
         let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
-        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher);
+        let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher.clone());
+        let client = Arc::new(Client::new(Arc::clone(&context)));
+        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
+        let answering = Answering {
+            context: Arc::clone(&context),
+            identity: Arc::clone(&identity),
+            dht: dht.clone(),
+            fetches: Arc::clone(&fetches),
+            publisher: publisher.clone(),
+            walking: smol::lock::Mutex::default(),
+        };
+        let proxy_for_apt = Proxy::new(Arc::clone(&context), client, fetches);
         let tasks = vec![
-            smol::spawn(listener::serve(Arc::clone(&context), exchange, proxy)),
+            smol::spawn(listener::serve(proxy_for_apt, proxy)),
             smol::spawn(peer::serve(Arc::clone(&context), tcp)),
-            smol::spawn(control.serve(Arc::clone(&context), Arc::clone(&identity), dht.clone())),
+            smol::spawn(control.serve(answering)),
+            smol::spawn(Arc::clone(&context.history).run()),
+            smol::spawn(Arc::clone(&context.shares).watch(publisher)),
             smol::spawn(publishing),
             smol::spawn(dht.clone().run(Arc::clone(&context))),
         ];
@@ -109,6 +127,9 @@ impl Daemon {
         smol::unblock(move || {
             if let Err(error) = context.cache.flush() {
                 tracing::warn!(%error, "cannot note which cached files were used");
+            }
+            if let Err(error) = context.history.flush() {
+                tracing::warn!(%error, "the history of downloads cannot be written");
             }
             drop(locks);
         })
@@ -156,7 +177,10 @@ fn open(config: Config) -> Result<Opened, StartError> {
     })?;
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
-    let context = Context { config, stats: Arc::new(Stats::default()), database, cache, catalog, sources };
+    let history = Arc::new(History::new(Arc::clone(&database)));
+    let shares = Arc::new(Shares::new(Arc::clone(&database)));
+    let stats = Arc::new(Stats::default());
+    let context = Context { config, stats, database, cache, catalog, history, shares, sources };
     Ok(Opened {
         context: Arc::new(context),
         identity: Arc::new(identity),

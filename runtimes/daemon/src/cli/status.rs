@@ -1,11 +1,77 @@
-//! The status, for people.
+//! `khashmir status`.
 
+use std::error::Error;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 
+use super::bars::{Bars, line};
+use super::say;
+use super::text::{duration, plural, size};
+use crate::control::{Fetching, ask_status};
+
+/// How often a status that is watched is asked for.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Shows what the running daemon has done since it was started, which other nodes it knows and
+/// what it keeps for them, and the downloads in progress, with bars where the output is a terminal.
+///
+/// `sent to apt` is what apt got, by where the bytes came from; `from peers` what other machines
+/// gave to this one, `to peers` what this one gave to them. `known to them` is the address that
+/// other nodes report; without one nothing is offered to them.
+#[derive(Debug, PartialEq, Args)]
+pub struct Options {
+    /// Print all that the daemon counts, as one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Keep showing the downloads until interrupted (Ctrl-C); the output must be a terminal
+    #[arg(long, conflicts_with = "json")]
+    pub(super) watch: bool,
+}
+
+impl Options {
+    pub(super) fn run(&self, data_dir: &Path) -> Result<(), Box<dyn Error>> {
+        let status = ask_status(data_dir)?;
+        if self.json {
+            say(&format!("{status}\n"));
+            return Ok(());
+        }
+        say(&render(&status));
+        let fetching = fetching(&status)?;
+        if !std::io::stdout().is_terminal() {
+            if self.watch {
+                return Err("only a terminal can be used with --watch; elsewhere, ask again and again".into());
+            }
+            for fetching in &fetching {
+                say(&format!("  {}\n", line(fetching)));
+            }
+            return Ok(());
+        }
+        let mut bars = Bars::on_stdout();
+        bars.show(&fetching);
+        if !self.watch {
+            bars.leave();
+            return Ok(());
+        }
+        loop {
+            std::thread::sleep(WATCH_INTERVAL);
+            bars.show(&self::fetching(&ask_status(data_dir)?)?);
+        }
+    }
+}
+
+/// The downloads in progress in a status document; none in that of an older daemon.
+fn fetching(status: &Value) -> serde_json::Result<Vec<Fetching>> {
+    status.get("fetching").map_or(Ok(Vec::new()), |list| serde_json::from_value(list.clone()))
+}
+
 /// A dozen lines out of the status document; all that it has is in the document itself.
-pub fn render(status: &Value) -> String {
+fn render(status: &Value) -> String {
     let status = Status(status);
     let mut lines = format!(
         "khashmir {}, running for {}\n",
@@ -116,7 +182,7 @@ impl Status<'_> {
     }
 
     fn size(&self, pointer: &str) -> String {
-        bytesize::ByteSize(self.number(pointer)).display().iec().to_string()
+        size(self.number(pointer))
     }
 
     fn list(&self, pointer: &str) -> &[Value] {
@@ -129,20 +195,6 @@ impl Status<'_> {
             [] => "not yet: nothing is offered until other nodes have told this one's address".to_owned(),
             known => format!("as {}", known.join(" and ")),
         }
-    }
-}
-
-fn plural(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
-fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
     }
 }
 

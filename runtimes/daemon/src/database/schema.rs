@@ -129,4 +129,32 @@ const STEPS: &[&str] = &[
         SELECT ifnull(sum(48 + length(path)), 0) FROM index_entry WHERE index_id = learnt_index.id
     );
 ",
+    "
+    -- What became of downloads; `sha256` in hexadecimal, `name` the last part of the URL's path.
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 TEXT NOT NULL,
+        name TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX history_by_hash ON history (sha256);
+    CREATE INDEX history_by_name ON history (name);
+",
+    "
+    -- Files that a person shares from where they lie: absolute paths, and what they were when they
+    -- were hashed last. The stamp is all zero if that is to be found out anew.
+    CREATE TABLE shared_file (
+        path BLOB NOT NULL UNIQUE,
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        len INTEGER NOT NULL,
+        stamp_len INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        changed_ns INTEGER NOT NULL,
+        piece_hashes BLOB NOT NULL,
+        piece_hashes_sha1 BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX shared_file_by_hash ON shared_file (sha256);
+    CREATE INDEX shared_file_by_piece_hashes ON shared_file (piece_hashes_sha1);
+",
 ];

@@ -17,6 +17,8 @@ use smol::stream::StreamExt as _;
 use super::hopes::Hopes;
 use super::requests::Told;
 use crate::dht::Dht;
+use crate::fetch::Fetch;
+use crate::history::KeyOf;
 
 /// The lookup of one file. It goes on when its plan has ended, until it is known whether it would
 /// have been worth waiting for.
@@ -28,6 +30,8 @@ pub(super) struct Lookup {
     pub(super) hedge_delay: Duration,
     /// Our own addresses, at which nothing is found.
     pub(super) own: Vec<SocketAddr>,
+    /// What it is for.
+    pub(super) fetch: Arc<Fetch>,
 }
 
 impl Lookup {
@@ -41,13 +45,17 @@ impl Lookup {
             }
         };
         let is_refused = AtomicBool::new(false);
+        let trail = self.fetch.trail();
         let key = file_key(&sha256.0);
         let find = async |key: Id, kind: ClaimKey| {
+            trail.key_asked(key, if kind == ClaimKey::File { KeyOf::File } else { KeyOf::FileIpv6 });
             let Some(mut values) = self.dht.get(key).await else {
                 return is_refused.store(true, Ordering::Relaxed);
             };
             while let Some(value) = values.next().await {
+                trail.value_found(key);
                 if self.is_of_others(&value, kind) {
+                    trail.offer_found();
                     note(true);
                 }
                 let is_heard = teller.send(Told::Value(value, kind)).await.is_ok();
@@ -55,6 +63,7 @@ impl Lookup {
                     return;
                 }
             }
+            trail.key_ended(key);
         };
         let find_v6 = async {
             if self.dht.address_families() != AddressFamilies::Ipv4 {
@@ -70,6 +79,7 @@ impl Lookup {
         if !is_refused.into_inner() {
             note(false);
         }
+        trail.lookup_ended(self.dht.contacts().await);
         // Fails when the plan has ended.
         let _unheard = teller.send(Told::LookupEnded).await;
     }

@@ -88,7 +88,11 @@ impl Run {
             self.act();
             match self.next().await {
                 Some(told) => {
-                    for (id, received) in self.requests.progress() {
+                    for (id, received, is_held) in self.requests.progress() {
+                        match is_held {
+                            true => self.plan.handle_held(self.now(), id),
+                            false => self.plan.handle_sent(self.now(), id),
+                        }
                         self.plan.handle_progress(self.now(), id, received);
                     }
                     let nobody_has_it = matches!(told, Told::LookupEnded) && self.nobody_has_it();
@@ -157,7 +161,12 @@ impl Run {
             }
             Told::Piece(id, Ok(Piece { peer, offset, sha1, bytes })) => {
                 let range = offset..offset + bytes.len() as u64;
-                if self.plan.handle_piece(now, id, Ok(sha1)) == Verdict::Discard {
+                let wrong_before = self.plan.stats().pieces_wrong;
+                let verdict = self.plan.handle_piece(now, id, Ok(sha1));
+                if self.plan.stats().pieces_wrong > wrong_before {
+                    self.fetch.trail().piece_was_wrong(peer);
+                }
+                if verdict == Verdict::Discard {
                     evidence.refused(peer, range, sha1);
                 } else {
                     evidence.kept(peer, range, sha1);
@@ -208,7 +217,11 @@ impl Run {
                 self.fetch.settle_len(self.size).map_err(Fault::transient)?;
                 let verified = digest(&self.fetch).await?;
                 self.verified = Some(verified);
-                self.plan.handle_file_hash(self.now(), self.fetch.is_expected(verified));
+                let is_right = self.fetch.is_expected(verified);
+                if !is_right {
+                    self.fetch.trail().file_was_wrong();
+                }
+                self.plan.handle_file_hash(self.now(), is_right);
             }
             Event::Finished => return Ok(self.verified.map(Outcome::Complete)),
             // What the mirror sent is apt's to judge, if no other had a part in it.

@@ -13,6 +13,7 @@ use rangemap::RangeSet;
 
 use super::Expectation;
 use crate::cache::{Hasher, Partial, Verified};
+use crate::history::{Ending, Record, Trail};
 use crate::upstream::{Fault, Rejection};
 
 /// The longest file that is fetched, in bytes: a bound on what a mirror that
@@ -35,6 +36,7 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct Fetch {
     expected: Vec<Expectation>,
+    trail: Trail,
     file: Arc<File>,
     /// Held while bytes are written and hashed, by blocking threads only.
     store: Mutex<Store>,
@@ -98,10 +100,11 @@ pub struct Progress {
 
 impl Fetch {
     /// A fetch into `partial` of the file that `expected` describes, newest
-    /// generation first.
-    pub fn new(expected: Vec<Expectation>, partial: Partial) -> io::Result<Self> {
+    /// generation first; `trail` is for the notes on it.
+    pub fn new(expected: Vec<Expectation>, partial: Partial, trail: Trail) -> io::Result<Self> {
         Ok(Self {
             expected,
+            trail,
             file: Arc::new(partial.file().try_clone()?),
             store: Mutex::new(Store { partial: Some(partial), hasher: Hasher::default(), hashed: 0 }),
             view: Mutex::new(View {
@@ -117,6 +120,16 @@ impl Fetch {
     /// What is expected of the file, newest generation first.
     pub fn expected(&self) -> &[Expectation] {
         &self.expected
+    }
+
+    /// The notes on how it goes.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// Those notes as they stand, or as they ended.
+    pub fn record(&self, ending: Option<Ending>) -> Record {
+        self.trail.record(ending, self.arrived())
     }
 
     /// The bytes that are there, to read what [`Progress::servable`] allows.
@@ -344,6 +357,14 @@ impl Fetch {
             .sum()
     }
 
+    /// How many bytes are there: those that came from peers, and those from the mirror.
+    pub fn arrived(&self) -> (u64, u64) {
+        let view = self.view();
+        let len = |ranges: &RangeSet<u64>| ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+        let from_mirror = len(&view.from_mirror);
+        (len(&view.written) - from_mirror, from_mirror)
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         lock(&self.view)
     }
@@ -379,8 +400,10 @@ mod tests {
         let database = Arc::new(Database::open(&dir.path().join("db")).unwrap());
         let cache = Cache::open(dir.path(), 1 << 30, database).unwrap();
         let size = Some(content.len() as u64);
-        let expected = vec![Expectation { sha256: Sha256::of(content), size }];
-        let fetch = Fetch::new(expected, cache.create_partial().unwrap()).unwrap();
+        let sha256 = Sha256::of(content);
+        let trail = Trail::begin(sha256, size, None);
+        let expected = vec![Expectation { sha256, size }];
+        let fetch = Fetch::new(expected, cache.create_partial().unwrap(), trail).unwrap();
         fetch.settle_len(content.len() as u64).unwrap();
         Bench { fetch: Arc::new(fetch), _dir: dir }
     }
@@ -413,6 +436,7 @@ mod tests {
         assert!(bench.fetch.finish(verified).is_some());
         assert_eq!(bench.servable(), 1000);
         assert_eq!(bench.fetch.bytes_from_mirror(&(50..150)), 50);
+        assert_eq!(bench.fetch.arrived(), (100, 900));
     }
 
     #[test]

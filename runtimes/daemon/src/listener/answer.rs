@@ -1,7 +1,9 @@
 //! What is sent to a client, before it is put on the wire.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,8 +22,24 @@ pub enum Answer {
     Message(Message),
     /// Sent as far as its file has come.
     Growing(Growing),
+    /// Sent when it is settled.
+    Later(Later),
     /// Nothing that is right can be sent: the connection is cut, and apt tries again.
     Cut(String),
+}
+
+/// An answer that is on its way, and what may be said of it before it is settled.
+pub struct Later {
+    /// Its head, once that is known; what follows it need not be there.
+    pub promise: Box<dyn Fn() -> Option<Message> + Send + Sync>,
+    /// The answer itself.
+    pub settled: Pin<Box<dyn Future<Output = Answer> + Send>>,
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Later").field("promise", &(self.promise)()).finish_non_exhaustive()
+    }
 }
 
 /// An answer whose head is settled.

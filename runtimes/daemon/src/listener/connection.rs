@@ -12,7 +12,7 @@ use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt as _;
 
-use super::answer::{Answer, Message};
+use super::answer::{Answer, Later, Message};
 use super::head::Framing;
 use super::socket::Socket;
 use super::writer::Writer;
@@ -140,6 +140,9 @@ async fn write_answers(
             }
             Answer::Growing(growing) => {
                 writer.write_growing(growing, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
+            Answer::Later(Later { promise, settled }) => {
+                writer.write_later(promise, settled, slot.keep_alive).await.map(|()| slot.keep_alive)
             }
             Answer::Cut(reason) => Err(io::Error::other(reason)),
         };

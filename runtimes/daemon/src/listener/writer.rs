@@ -60,15 +60,28 @@ impl Writer<'_> {
     /// # Errors
     /// As [`write_message`](Self::write_message).
     pub(super) async fn write_growing(&self, growing: Growing, keep_alive: bool) -> io::Result<()> {
+        self.write_later(|| growing.promise(), growing.settled(), keep_alive).await
+    }
+
+    /// Writes an answer when it is settled, and until then, piece by piece, the head that is promised.
+    ///
+    /// # Errors
+    /// As [`write_message`](Self::write_message).
+    pub(super) async fn write_later(
+        &self,
+        promise: impl Fn() -> Option<Message>,
+        settled: impl Future<Output = Answer>,
+        keep_alive: bool,
+    ) -> io::Result<()> {
         let mut promised: Option<Message> = None;
-        let mut settled = std::pin::pin!(growing.settled());
+        let mut settled = std::pin::pin!(settled);
         let answer = loop {
             let next = async { Some((&mut settled).await) }.or(self.pause()).await;
             match (next, &promised) {
                 (Some(answer), _) => break answer,
                 (None, Some(_)) => self.socket.write_all(b".").await?,
                 (None, None) => {
-                    if let Some(message) = growing.promise() {
+                    if let Some(message) = promise() {
                         let mut lines = head::lines(&message, Framing::Length, keep_alive);
                         lines.extend_from_slice(PADDING);
                         self.socket.write_all(&lines).await?;
@@ -80,7 +93,9 @@ impl Writer<'_> {
         let message = match answer {
             Answer::Message(message) => message,
             Answer::Cut(reason) => return Err(io::Error::other(reason)),
-            Answer::Growing(_) => return Err(io::Error::other("an answer did not settle")),
+            Answer::Growing(_) | Answer::Later(_) => {
+                return Err(io::Error::other("an answer did not settle"));
+            }
         };
         let Some(promised) = promised else {
             // Only HTTP/1.1 keeps what has no length, and all this has one.
@@ -185,13 +200,10 @@ impl Writer<'_> {
 
 /// Whether `settled` is what the head that was sent already says.
 fn is_kept(promised: &Message, settled: &Message) -> bool {
-    match (&promised.content, &settled.content) {
-        (Content::Fetched(_, promised_range), Content::Fetched(_, range)) => {
-            promised.status == settled.status
-                && promised_range == range
-                && promised.headers.get(http::header::CONTENT_RANGE)
-                    == settled.headers.get(http::header::CONTENT_RANGE)
-        }
-        _ => false,
-    }
+    // Equal bytes of the file, too: those of a status other than 206 are all of them.
+    promised.status == settled.status
+        && promised.content.known_len().is_some()
+        && promised.content.known_len() == settled.content.known_len()
+        && promised.headers.get(http::header::CONTENT_RANGE)
+            == settled.headers.get(http::header::CONTENT_RANGE)
 }

@@ -181,7 +181,7 @@ impl Lesson {
     async fn fetch_indexes(self, release: Upstream, missing: Vec<IndexWanted>) {
         for IndexWanted { path, expected } in missing {
             let _turn = self.teacher.background.acquire().await;
-            let url = release.with_path(path);
+            let url = Some(release.with_path(path));
             let wanted = Wanted { url, newest: expected.into(), older: Vec::new(), from_index: true };
             match self.teacher.fetches.obtain(wanted).await {
                 Ok(Obtained::Cached(cached)) => {

@@ -54,3 +54,18 @@ fn are_served_as_kept_while_the_mirror_cannot_be_reached() {
     second.verify(&NOTABLE[..1]);
     assert_eq!(daemon.count("/apt/cut"), 0);
 }
+
+#[test]
+fn that_come_slowly_keep_apt_waiting() {
+    let (mirror, machine) = setting();
+    let daemon = machine.start();
+    let mut apt = Apt::new(mirror.address(), Via::Proxy(daemon.proxy()));
+    for option in ["Acquire::Retries=0", "Acquire::http::Timeout=3"] {
+        apt.option(option);
+    }
+    let release = Archive::shared().www().join("debian/dists/stable/InRelease");
+    let len = release.metadata().unwrap().len();
+    mirror.fault("InRelease", usize::MAX, Fault::Rate(len / 8));
+    apt.update().expect_success();
+    assert_eq!((daemon.count("/apt/cut"), mirror.requests("InRelease").len()), (0, 1));
+}
