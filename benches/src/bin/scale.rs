@@ -27,7 +27,8 @@ const WEIGHED: usize = 200;
 /// How many times its size a network grows by in ten seconds, at most.
 const GROWTH: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-const SETTLING: Duration = Duration::from_secs(30);
+/// After it, a node has given back the room that it needed for joining.
+const SETTLING: Duration = Duration::from_secs(420);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -74,10 +74,10 @@ impl Node {
         let parts = &mut self.parts;
         parts.re_ping_from = parts.now + RE_PING_SPACING;
         for family in 0..parts.tables.len() {
-            if let Some(contact) = parts.tables[family].take_due_ping(parts.now) {
-                if parts.ping(contact, true).is_none() {
-                    parts.tables[family].ping_later(parts.now, &contact);
-                }
+            if let Some(contact) = parts.tables[family].take_due_ping(parts.now)
+                && parts.ping(contact, true).is_none()
+            {
+                parts.tables[family].ping_later(parts.now, &contact);
             }
         }
         parts.schedule_re_ping();
