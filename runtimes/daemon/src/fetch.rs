@@ -204,6 +204,10 @@ impl Running {
                 counters.failed.increment();
                 tracing::warn!(url, %error, "a file cannot be fetched");
                 let reason = error.to_string();
+                if let MirrorError::Fault(Fault::Local(fault)) = &error {
+                    // First, so that whoever asks again is served otherwise.
+                    context.cache.file_failed(fault);
+                }
                 fetch.fail(match error {
                     MirrorError::Fault(fault) => fault,
                     other => Fault::transient(other.to_string()),

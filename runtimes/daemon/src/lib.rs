@@ -29,6 +29,8 @@
 //! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
+//! | [`problems`] | what is wrong |
+//! | [`clock`] | whether the system clock is plainly behind |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -37,15 +39,18 @@
 pub mod cache;
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod database;
 pub mod dht;
+mod disk;
 pub mod exchange;
 pub mod fetch;
 pub mod history;
 pub mod listener;
 pub mod peer;
+pub mod problems;
 pub mod proxy;
 pub mod publisher;
 pub mod recording;
@@ -67,16 +72,22 @@ pub struct Context {
     pub config: config::Config,
     /// What is counted.
     pub stats: Arc<stats::Stats>,
+    /// What is wrong now.
+    pub problems: Arc<problems::Problems>,
     /// Small things on disk.
     pub database: Arc<database::Database>,
     /// Files, by the hash of their content.
     pub cache: cache::Cache,
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
+    /// Whether the system clock is plainly behind.
+    pub clock: clock::Clock,
     /// What became of downloads.
     pub history: Arc<history::History>,
     /// Files that a person gives to others.
     pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
+    /// Who may vouch for those that are asked over https.
+    pub tls: upstream::Tls,
 }

@@ -39,6 +39,10 @@ pub struct AptStats {
     pub refused: Counter,
     /// Answers that were cut off because nothing right could be sent.
     pub cut: Counter,
+    /// Tunnels open now.
+    pub tunnels: Gauge,
+    /// Bytes that went through tunnels, in both directions.
+    pub bytes_tunnelled: Counter,
     /// Body bytes sent to apt out of the cache.
     pub bytes_from_cache: Counter,
     /// Body bytes sent to apt that peers had just sent us.

@@ -13,7 +13,7 @@ use std::ops::Deref;
 #[derive(Debug)]
 pub enum Engine {
     /// Not recorded.
-    Plain(Node),
+    Plain(Box<Node>),
     /// Recorded.
     Recorded(Box<Recorder<Writer>>),
 }
@@ -79,7 +79,7 @@ impl Engine {
 
 impl From<Node> for Engine {
     fn from(node: Node) -> Engine {
-        Engine::Plain(node)
+        Engine::Plain(Box::new(node))
     }
 }
 

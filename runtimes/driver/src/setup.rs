@@ -61,7 +61,7 @@ impl Setup {
         let Setup { config, earlier, recording } = self;
         let start = Start { config: Config { address_families, ..config }, seed, now, earlier };
         let recorder = match recording {
-            None => return start.node().map(Engine::Plain),
+            None => return start.node().map(Engine::from),
             Some(Recording { writer, is_blinded: false }) => Recorder::start(&start, writer),
             Some(Recording { writer, is_blinded: true }) => Recorder::start_blinded(&start, writer),
         };

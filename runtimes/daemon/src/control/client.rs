@@ -120,8 +120,8 @@ impl fmt::Display for AskError {
         match self {
             Self::NotRunning(data_dir) => write!(
                 f,
-                "no daemon runs with the data directory {}; start one with `khashmir`, name its directory with \
-                 --data-dir DIR, or ask root's with sudo",
+                "no daemon answers in the data directory {}; start one with `khashmir`, name its directory with \
+                 --data-dir DIR, or ask root's with sudo (one that could not write there says so in its log)",
                 data_dir.display()
             ),
             Self::NotAllowed(data_dir) => write!(

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::Answering;
 use crate::fetch::Fetch;
 use crate::history::Record;
+use crate::problems::Problem;
 use crate::stats::Stats;
 
 #[derive(Debug, Serialize)]
@@ -21,6 +22,10 @@ pub(super) struct Status<'a> {
     own_addresses: Vec<SocketAddr>,
     data_dir: &'a Path,
     cache: CacheStatus,
+    /// What is wrong now, for a person to mend.
+    problems: Vec<Problem>,
+    /// What is wrong with the system clock, if anything is.
+    clock: Option<String>,
     /// The files that are on their way.
     fetching: Vec<Fetching>,
     #[serde(flatten)]
@@ -65,6 +70,8 @@ impl Answering {
                 bytes: context.cache.total_bytes(),
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
+            problems: context.problems.list(),
+            clock: context.clock.fault(SystemTime::now()).map(|fault| fault.to_string()),
             fetching: fetches.in_progress().iter().map(|fetch| Fetching::from(&**fetch)).collect(),
             stats: &context.stats,
         }

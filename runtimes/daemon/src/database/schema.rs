@@ -19,6 +19,9 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             )),
         ));
     };
+    if missing.is_empty() {
+        return Ok(());
+    }
     for step in missing {
         transaction.execute_batch(step)?;
     }
@@ -156,5 +159,11 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX shared_file_by_hash ON shared_file (sha256);
     CREATE INDEX shared_file_by_piece_hashes ON shared_file (piece_hashes_sha1);
+",
+    "
+    -- How a file looked when it was last hashed: its inode's time of change, in
+    -- nanoseconds since 1970, and when that was.
+    ALTER TABLE cached_file ADD COLUMN changed_ns INTEGER;
+    ALTER TABLE cached_file ADD COLUMN checked_ms INTEGER;
 ",
 ];

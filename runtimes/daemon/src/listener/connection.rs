@@ -25,6 +25,8 @@ const MAX_QUEUED: usize = 30;
 
 /// An answer in its place in the order.
 struct Slot {
+    /// What came behind a `CONNECT` before it was answered.
+    early: Vec<u8>,
     head_only: bool,
     version: Version,
     keep_alive: bool,
@@ -46,7 +48,11 @@ pub(super) async fn serve(stream: Async<TcpStream>, proxy: Arc<Proxy>) -> io::Re
 }
 
 /// Tells a client that may not use the proxy so.
-pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: IpAddr) -> io::Result<()> {
+pub(super) async fn refuse(
+    stream: Async<TcpStream>,
+    context: &Arc<Context>,
+    client: IpAddr,
+) -> io::Result<()> {
     let socket = Socket::new(stream);
     let text = format!(
         "{client} may not use this proxy; its network can be listed in `allowed_clients` under \
@@ -54,7 +60,7 @@ pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: 
     );
     let message = Message::text(403, &text);
     let drip = drip_interval(context);
-    let writer = Writer { socket: &socket, stats: &context.stats, drip };
+    let writer = Writer { socket: &socket, context, drip };
     writer.write_message(message, false, Framing::Length, false).await?;
     socket.finish().await;
     Ok(())
@@ -78,7 +84,12 @@ async fn read_requests(
             Ok(Some((request, used))) => {
                 context.stats.apt.requests.increment();
                 let takes_more = !request.has_body && request.method != Method::Connect;
+                let early = match request.method {
+                    Method::Connect => arrived.split_off(used),
+                    _ => Vec::new(),
+                };
                 let slot = Slot {
+                    early,
                     head_only: request.method == Method::Head,
                     version: request.version,
                     keep_alive: request.keep_alive && takes_more,
@@ -90,6 +101,7 @@ async fn read_requests(
                 context.stats.apt.refused.increment();
                 let message = Message::text(error.status(), &error.to_string());
                 let slot = Slot {
+                    early: Vec::new(),
                     head_only: false,
                     version: Version::Http11,
                     keep_alive: false,
@@ -126,11 +138,11 @@ async fn read_requests(
 /// Writes answers in the order of their requests.
 async fn write_answers(
     socket: &Socket,
-    context: &Context,
+    context: &Arc<Context>,
     slots: Receiver<Slot>,
     outstanding: &AtomicUsize,
 ) -> io::Result<()> {
-    let writer = Writer { socket, stats: &context.stats, drip: drip_interval(context) };
+    let writer = Writer { socket, context, drip: drip_interval(context) };
     while let Ok(slot) = slots.recv().await {
         let written = match slot.answer.await {
             Answer::Message(message) => {
@@ -143,6 +155,13 @@ async fn write_answers(
             }
             Answer::Later(Later { promise, settled }) => {
                 writer.write_later(promise, settled, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
+            Answer::Tunnel(tunnel) => {
+                let idle = Duration::from_secs(context.config.proxy.idle_timeout_seconds);
+                if let Err(error) = tunnel.run(socket, &slot.early, idle, &context.stats.apt).await {
+                    tracing::debug!(%error, "a tunnel broke");
+                }
+                Ok(false)
             }
             Answer::Cut(reason) => Err(io::Error::other(reason)),
         };

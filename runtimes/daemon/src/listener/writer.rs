@@ -12,8 +12,8 @@ use super::Growing;
 use super::answer::{Answer, Content, Message};
 use super::head::{self, Framing};
 use super::socket::Socket;
+use crate::Context;
 use crate::fetch::{Fetch, State};
-use crate::stats::Stats;
 use crate::upstream::Body;
 
 /// The header whose value drips while content may not flow yet (protocol, section 7).
@@ -25,7 +25,7 @@ const RESERVE: u64 = 64;
 /// Writes answers to one client.
 pub(super) struct Writer<'a> {
     pub(super) socket: &'a Socket,
-    pub(super) stats: &'a Stats,
+    pub(super) context: &'a Arc<Context>,
     /// How often a client is given a byte to wait on.
     pub(super) drip: Duration,
 }
@@ -93,7 +93,7 @@ impl Writer<'_> {
         let message = match answer {
             Answer::Message(message) => message,
             Answer::Cut(reason) => return Err(io::Error::other(reason)),
-            Answer::Growing(_) | Answer::Later(_) => {
+            Answer::Growing(_) | Answer::Later(_) | Answer::Tunnel(_) => {
                 return Err(io::Error::other("an answer did not settle"));
             }
         };
@@ -124,10 +124,17 @@ impl Writer<'_> {
         match content {
             Content::None | Content::Omitted(_) => Ok(()),
             Content::Bytes(bytes) => self.socket.write_all(&bytes).await,
-            Content::Cached(file, range) => {
+            Content::Cached(sha256, file, range) => {
                 let len = range.end - range.start;
-                self.socket.send_file(&file, range).await?;
-                self.stats.apt.bytes_from_cache.add(len);
+                if let Err(error) = self.socket.send_file(&file, range).await {
+                    if is_the_files(&error) {
+                        // Or the client, which asks again, would meet it again.
+                        let (context, why) = (Arc::clone(self.context), error.to_string());
+                        smol::unblock(move || context.cache.is_lost(&sha256, &why)).await;
+                    }
+                    return Err(error);
+                }
+                self.context.stats.apt.bytes_from_cache.add(len);
                 Ok(())
             }
             Content::Fetched(fetch, range) => self.write_fetched(&fetch, range).await,
@@ -161,8 +168,8 @@ impl Writer<'_> {
                 self.socket.send_file(fetch.file(), at..to).await?;
                 let sent = at..to;
                 let from_mirror = fetch.bytes_from_mirror(&sent);
-                self.stats.apt.bytes_from_mirror.add(from_mirror);
-                self.stats.apt.bytes_from_peers.add(sent.end - sent.start - from_mirror);
+                self.context.stats.apt.bytes_from_mirror.add(from_mirror);
+                self.context.stats.apt.bytes_from_peers.add(sent.end - sent.start - from_mirror);
                 at = to;
             } else if let State::Failed(fault) = progress.state {
                 return Err(io::Error::other(fault.to_string()));
@@ -176,7 +183,7 @@ impl Writer<'_> {
     async fn write_stream(&self, mut body: Body, len: Option<u64>, framing: Framing) -> io::Result<()> {
         let mut left = len.unwrap_or(u64::MAX);
         while let Some(bytes) = body.chunk().await.map_err(io::Error::other)? {
-            self.stats.downloads.bytes_from_mirror.add(bytes.len() as u64);
+            self.context.stats.downloads.bytes_from_mirror.add(bytes.len() as u64);
             left = left
                 .checked_sub(bytes.len() as u64)
                 .ok_or_else(|| io::Error::other("the mirror sent more than it had said"))?;
@@ -186,7 +193,7 @@ impl Writer<'_> {
             } else {
                 self.socket.write_all(&bytes).await?;
             }
-            self.stats.apt.bytes_from_mirror.add(bytes.len() as u64);
+            self.context.stats.apt.bytes_from_mirror.add(bytes.len() as u64);
         }
         if len.is_some() && left > 0 {
             return Err(io::Error::other("the mirror sent less than it had said"));
@@ -196,6 +203,12 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether it is the file that failed, not the client's connection.
+fn is_the_files(error: &io::Error) -> bool {
+    let is_of_disk = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    is_of_disk || error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 /// Whether `settled` is what the head that was sent already says.

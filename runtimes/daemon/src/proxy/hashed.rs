@@ -39,7 +39,7 @@ impl Proxy {
                     lesson.learn_index(verified, Arc::clone(&file));
                 }
                 Answer::Message(Message::of_file(&request, &validators, verified.len(), |range| {
-                    Content::Cached(file, range)
+                    Content::Cached(verified.sha256(), file, range)
                 }))
             }
             Obtained::Fetching(fetch) => {
