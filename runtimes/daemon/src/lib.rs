@@ -25,6 +25,7 @@
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
 //! | [`history`] | what became of downloads, and why |
 //! | [`database`] | small things on disk, in SQLite |
+//! | [`recording`] | what happens to the node, in a file |
 //! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
@@ -52,6 +53,7 @@ pub mod peer;
 pub mod problems;
 pub mod proxy;
 pub mod publisher;
+pub mod recording;
 pub mod shares;
 pub mod sources;
 pub mod startup;
