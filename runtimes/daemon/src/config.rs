@@ -44,6 +44,8 @@ pub struct Config {
     pub mirror: MirrorConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+    /// Where what happens to the node is written down.
+    pub recording: RecordingConfig,
     /// How a file is downloaded from peers and the mirror.
     pub downloads: DownloadsConfig,
 }
@@ -282,6 +284,26 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: LogLevel::Warn }
+    }
+}
+
+/// What happens to the node in the hash table, written down for a bug report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
+pub struct RecordingConfig {
+    /// The file. Unset: nothing is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Whether it is text that hides who and what, instead of something to
+    /// replay.
+    pub blinded: bool,
+    /// What the file may take. The recording ends there.
+    pub size_limit: Size,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self { file: None, blinded: false, size_limit: Size::of_bytes(256 << 20) }
     }
 }
 

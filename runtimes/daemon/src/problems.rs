@@ -20,6 +20,8 @@ pub enum Kind {
     Disk,
     /// The database is damaged, or was.
     Database,
+    /// The system clock is behind.
+    Clock,
 }
 
 /// Something that is wrong.

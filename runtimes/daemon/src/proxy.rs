@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::ALLOW;
-use khashmir_apt::archive::{ByHash, DistsPath, by_hash};
+use khashmir_apt::archive::{ByHash, DistsPath, by_hash, patch};
 use khashmir_apt::http::{Method, RequestHead};
 use khashmir_apt::url::{Target, Upstream};
 use smol::lock::Semaphore;
@@ -116,7 +116,8 @@ impl Proxy {
             Some(known) => known,
             None => self.look_up(url, below_dists.is_some()).await?,
         };
-        while expected.is_empty() && below_dists.is_none() && self.teacher.has_more(url, steps).await {
+        let in_index = below_dists.is_none() || patch(&url.path).is_some();
+        while expected.is_empty() && in_index && self.teacher.has_more(url, steps).await {
             steps = self.teacher.steps();
             expected = self.look_up(url, false).await?;
         }

@@ -32,11 +32,19 @@ pub(super) async fn open(context: &Context, target: &Upstream) -> Result<Sender,
     }
 }
 
-/// Opens a connection to the target's host, at whatever address: the caller allows it by
-/// its name.
-pub(super) async fn open_tunnel(context: &Context, target: &Upstream) -> Result<Async<TcpStream>, Fault> {
+/// Opens a connection to the target's host; if the caller allows it by its name, at whatever
+/// address.
+pub(super) async fn open_tunnel(
+    context: &Context,
+    target: &Upstream,
+    named: bool,
+) -> Result<Async<TcpStream>, Fault> {
     let timeout = timeout(context);
-    first_that_answers(target, resolve(target, timeout).await?, timeout).await
+    let mut addresses = resolve(target, timeout).await?;
+    if !named {
+        addresses = allowed(&context.sources, target, addresses)?;
+    }
+    first_that_answers(target, addresses, timeout).await
 }
 
 fn timeout(context: &Context) -> Duration {
