@@ -53,18 +53,13 @@ enum Command {
     Ask(Ask),
 }
 
-/// The commands that ask the running daemon.
+/// The commands that ask the running daemon. What each does stands where it is done.
 #[derive(Debug, PartialEq, Subcommand)]
 pub enum Ask {
-    /// Show how the running daemon is, and what it is downloading
     Status(status::Options),
-    /// Explain where a file came from, and why from there
     Explain(explain::Options),
-    /// Get a file from other machines by its SHA-256
     Get(get::Options),
-    /// Give files to other machines, from where they lie
     Share(share::Options),
-    /// Find all nodes of the network, and count them
     Walk(walk::Options),
 }
 

@@ -60,10 +60,17 @@ pub struct ProxyConfig {
     /// Mirrors that may be asked wherever they are, beside those that the
     /// machine's apt sources name. Others are asked at public addresses only.
     pub allowed_upstreams: Vec<Upstream>,
+    /// The ports to which tunnels (`CONNECT`) are opened, at hosts that the
+    /// machine's apt sources or `allowed_upstreams` name.
+    pub tunnel_ports: Vec<u16>,
+    /// Tunnels at a time; further ones are refused. 0: none are opened.
+    #[serde(deserialize_with = "in_range::<0, 4096, _>")]
+    pub max_tunnels: u64,
     /// Clients' connections at a time; further ones wait.
     #[serde(deserialize_with = "in_range::<1, 4096, _>")]
     pub max_connections: u64,
-    /// A client's connection with no request for this long is closed.
+    /// A client's connection with no request for this long is closed, and a
+    /// tunnel through which nothing goes.
     #[serde(deserialize_with = "in_range::<1, 3600, _>")]
     pub idle_timeout_seconds: u64,
     /// The head of an answer whose content is late is begun after this long,
@@ -82,6 +89,8 @@ impl Default for ProxyConfig {
                 Network::new((Ipv6Addr::LOCALHOST.into(), 128)),
             ],
             allowed_upstreams: Vec::new(),
+            tunnel_ports: vec![443],
+            max_tunnels: 64,
             max_connections: 256,
             idle_timeout_seconds: 120,
             drip_interval_seconds: 5,
@@ -234,6 +243,10 @@ pub struct MirrorConfig {
     pub connections_per_host: u64,
     /// Where the machine's apt keeps `sources.list` and `sources.list.d`.
     pub apt_dir: PathBuf,
+    /// Authorities (PEM) that may vouch for https mirrors, beside those that
+    /// the system trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for MirrorConfig {
@@ -248,6 +261,7 @@ impl Default for MirrorConfig {
             kept_release_after_seconds: 10,
             connections_per_host: 16,
             apt_dir: PathBuf::from("/etc/apt"),
+            ca_file: None,
         }
     }
 }

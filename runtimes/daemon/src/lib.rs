@@ -29,6 +29,7 @@
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
 //! | [`problems`] | what is wrong |
+//! | [`clock`] | whether the system clock is plainly behind |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -37,6 +38,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod database;
@@ -76,10 +78,14 @@ pub struct Context {
     pub cache: cache::Cache,
     /// The hashes that files must have.
     pub catalog: catalog::Catalog,
+    /// Whether the system clock is plainly behind.
+    pub clock: clock::Clock,
     /// What became of downloads.
     pub history: Arc<history::History>,
     /// Files that a person gives to others.
     pub shares: Arc<shares::Shares>,
     /// Which mirrors may be asked.
     pub sources: Arc<sources::Sources>,
+    /// Who may vouch for those that are asked over https.
+    pub tls: upstream::Tls,
 }

@@ -10,6 +10,7 @@ mod connection;
 mod growing;
 mod head;
 mod socket;
+mod tunnel;
 mod writer;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ use crate::proxy::Proxy;
 
 pub use answer::{Answer, Content, Later, Message};
 pub use growing::Growing;
+pub use tunnel::Tunnel;
 
 /// The pause after the system refused a connection for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

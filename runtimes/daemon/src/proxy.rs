@@ -3,12 +3,14 @@
 //! A file whose hash an index told, or the URL itself tells, is content-addressed: it
 //! comes out of the cache or is fetched once (`hashed`). Release files change under
 //! their names and are revalidated at the mirror each time (`document`). Everything
-//! else passes through (`pass`). What goes by teaches the catalog (`teacher`).
+//! else passes through (`pass`), or through a `tunnel`. What goes by teaches the catalog
+//! (`teacher`).
 
 mod document;
 mod hashed;
 mod pass;
 mod teacher;
+mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use std::sync::Arc;
 use http::header::ALLOW;
 use khashmir_apt::archive::{ByHash, DistsPath, by_hash};
 use khashmir_apt::http::{Method, RequestHead};
-use khashmir_apt::url::{Scheme, Target, Upstream};
+use khashmir_apt::url::{Target, Upstream};
+use smol::lock::Semaphore;
 
 use crate::Context;
 use crate::database::DatabaseError;
@@ -35,6 +38,7 @@ pub struct Proxy {
     fetches: Arc<Fetches>,
     documents: Documents,
     teacher: Arc<Teacher>,
+    tunnels: Arc<Semaphore>,
 }
 
 /// How a file is to be had.
@@ -52,12 +56,14 @@ impl Proxy {
     /// through `client`.
     #[must_use]
     pub fn new(context: Arc<Context>, client: Arc<Client>, fetches: Arc<Fetches>) -> Arc<Self> {
+        let tunnels = usize::try_from(context.config.proxy.max_tunnels).unwrap_or(usize::MAX);
         Arc::new(Self {
             documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
             teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),
             context,
             client,
             fetches,
+            tunnels: Arc::new(Semaphore::new(tunnels)),
         })
     }
 
@@ -69,6 +75,9 @@ impl Proxy {
 
     /// The answer to one request that came in at our address `ours`.
     pub(crate) async fn answer(self: Arc<Self>, request: RequestHead, ours: SocketAddr) -> Answer {
+        if request.method == Method::Connect {
+            return self.answer_connect(&request).await;
+        }
         let url = match target(&request, ours) {
             Ok(url) => url,
             Err(refusal) => {
@@ -124,32 +133,25 @@ impl Proxy {
     /// What the catalog expects of the file; notes the wish if it may be an index.
     async fn look_up(&self, url: &Upstream, may_be_index: bool) -> Result<Vec<Expectation>, DatabaseError> {
         let context = Arc::clone(&self.context);
-        let (authority, path) = (url.authority(), url.path.clone());
+        let (site, path) = (url.site(), url.path.clone());
         let found = smol::unblock(move || {
-            if may_be_index && let Err(error) = context.catalog.record_wanted(&authority, &path) {
+            if may_be_index && let Err(error) = context.catalog.record_wanted(&site, &path) {
                 tracing::warn!(%error, "an index that was asked for cannot be noted");
             }
-            context.catalog.lookup(&authority, &path)
+            context.catalog.lookup(&site, &path)
         });
         Ok(found.await?.into_iter().map(Expectation::from).collect())
     }
 }
 
-/// The file that a request means, or why it is refused.
+/// The file that a GET or HEAD means, or why it is refused.
 fn target(request: &RequestHead, ours: SocketAddr) -> Result<Upstream, Box<Message>> {
     let refuse = |status, text: &str| Err(Box::new(Message::text(status, text)));
     match &request.method {
         Method::Get | Method::Head => {}
-        Method::Connect => {
-            return refuse(
-                403,
-                "this proxy opens no tunnels: https sources cannot go through it; set \
-                 Acquire::https::Proxy to \"DIRECT\" for them",
-            );
-        }
-        Method::Other(_) => {
-            let mut message = Message::text(405, "only GET and HEAD are answered here");
-            message.set(ALLOW, "GET, HEAD");
+        Method::Connect | Method::Other(_) => {
+            let mut message = Message::text(405, "only GET, HEAD and CONNECT are answered here");
+            message.set(ALLOW, "GET, HEAD, CONNECT");
             return Err(Box::new(message));
         }
     }
@@ -170,10 +172,7 @@ fn target(request: &RequestHead, ours: SocketAddr) -> Result<Upstream, Box<Messa
     if is_ours(&url, ours) {
         return refuse(400, "this is the proxy itself: after its address stands a mirror's");
     }
-    match url.scheme {
-        Scheme::Http => Ok(url),
-        Scheme::Https => refuse(403, "mirrors cannot be asked over https yet; use their http"),
-    }
+    Ok(url)
 }
 
 /// Whether a URL names the address at which the request came in.

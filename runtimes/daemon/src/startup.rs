@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use smol::Task;
 use smol::net::TcpListener;
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answering, Control, Identity};
 use crate::dht::Dht;
@@ -19,7 +21,7 @@ use crate::publisher::Publisher;
 use crate::shares::Shares;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
-use crate::upstream::Client;
+use crate::upstream::{Client, Tls};
 use crate::{Context, listener, peer};
 
 pub use error::{Service, StartError};
@@ -141,6 +143,7 @@ struct Opened {
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
+    let tls = Tls::new(config.mirror.ca_file.as_deref())?;
     let data_dir = config.data_dir_or_default()?;
     descriptors::raise_limit();
     let storage = Storage::open(&config, &data_dir)?;
@@ -159,7 +162,10 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let history = Arc::new(History::new(Arc::clone(&database)));
     let shares = Arc::new(Shares::new(Arc::clone(&database)));
     let problems = Arc::clone(database.problems());
+    let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
+    let clock = Clock::at_start(SystemTime::now(), saved);
     let stats = Arc::new(Stats::default());
-    let context = Context { config, stats, problems, database, cache, catalog, history, shares, sources };
+    let context =
+        Context { config, stats, problems, database, cache, catalog, clock, history, shares, sources, tls };
     Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, locks })
 }

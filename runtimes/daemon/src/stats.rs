@@ -36,6 +36,10 @@ pub struct AptStats {
     pub cut: Counter,
     /// Release files that were sent as they are kept, because their mirror could not be asked.
     pub releases_unconfirmed: Counter,
+    /// Tunnels open now.
+    pub tunnels: Gauge,
+    /// Bytes that went through tunnels, in both directions.
+    pub bytes_tunnelled: Counter,
     /// Body bytes sent to apt out of the cache.
     pub bytes_from_cache: Counter,
     /// Body bytes sent to apt that peers had just sent us.

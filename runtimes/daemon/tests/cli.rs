@@ -252,7 +252,14 @@ fn a_port_in_use_is_named_with_what_to_do() {
         let (code, stdout, stderr) = output(command);
         assert_eq!((code, stdout.as_str()), (1, ""));
         assert!(stderr.contains(&address) && stderr.contains(option), "{stderr}");
+        let port = taken.local_addr().unwrap().port();
+        assert!(stderr.contains(&format!("`ss -lntup 'sport = :{port}'`")), "{stderr}");
     }
+    // An address of nobody's here.
+    let data = data.to_str().unwrap();
+    let (code, stderr) = fails(home.path(), &["--data-dir", data, "run", "--listen", "192.0.2.1:9978"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no such address") && stderr.contains("--listen"), "{stderr}");
 }
 
 #[test]

@@ -22,12 +22,21 @@ const SHOWN: usize = 3;
 /// What is read of a file at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
 
+const EXAMPLES: &str = "\
+Examples:
+  khashmir explain http://deb.example.org/debian/pool/main/h/hello/hello_2.10-3_amd64.deb
+  khashmir explain hello_2.10-3_amd64.deb
+  khashmir explain /var/cache/apt/archives/hello_2.10-3_amd64.deb";
+
+/// Explain where a file came from, and why from there
+///
 /// Explains where a file came from: its hash, the keys under which it is looked up, which peers were
 /// tried and how fast they were, and why the mirror was asked.
 ///
 /// The daemon remembers its last 4096 downloads, also after a restart. A file that apt got out of the
 /// cache was not downloaded again: what is shown then is the download that brought it there.
 #[derive(Debug, PartialEq, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Options {
     /// A URL as it stands in apt's output, a file such as one in /var/cache/apt/archives, the bare
     /// name of a package's file, or a SHA-256
@@ -159,11 +168,11 @@ fn render_record(text: &mut String, record: &Record) {
     let began = SystemTime::UNIX_EPOCH + Duration::from_millis(record.began_ms.unsigned_abs());
     let took = record.took_ms as f64 / 1000.0;
     let ending = match &record.ending {
-        None => format!("running for {took:.1} s"),
-        Some(Ending::Complete) => format!("took {took:.1} s"),
+        None => format!("running for {took:.3} s"),
+        Some(Ending::Complete) => format!("took {took:.3} s"),
         Some(Ending::Mismatched) => "the mirror had a file with another hash, which was passed on".to_owned(),
         Some(Ending::Rejected(status)) => format!("the mirror answered {status}"),
-        Some(Ending::Failed(reason)) => format!("failed after {took:.1} s: {reason}"),
+        Some(Ending::Failed(reason)) => format!("failed after {took:.3} s: {reason}"),
     };
     let from = record.url.as_deref().unwrap_or("other machines alone");
     let _ = writeln!(text, "\ndownload {}, of {from}: {ending}", ago(began));
@@ -190,7 +199,7 @@ fn render_record(text: &mut String, record: &Record) {
         at(peer.asked_ms, format!("asked peer {}: {}", peer.address, gave(peer)));
     }
     for asked in &record.mirror {
-        at(asked.at_ms, mirror(asked));
+        at(asked.at_ms, mirror(asked, record.size));
     }
     let (peers, mirror) = (size(record.bytes_from_peers), size(record.bytes_from_mirror));
     let _ = writeln!(text, "  in all {peers} from peers, {mirror} from the mirror");
@@ -215,9 +224,10 @@ fn gave(peer: &PeerAsked) -> String {
     gave
 }
 
-fn mirror(asked: &MirrorAsked) -> String {
+fn mirror(asked: &MirrorAsked, whole: Option<u64>) -> String {
     let what = match (asked.offset, asked.len) {
         (0, None) => "all of it".to_owned(),
+        (0, len) if len == whole => "all of it".to_owned(),
         (offset, None) => format!("all from byte {offset} on"),
         (offset, Some(len)) => format!("{} from byte {offset} on", size(len)),
     };
@@ -272,7 +282,7 @@ mod tests {
         render_record(&mut text, &record);
         let (head, rest) = text.trim_start().split_once('\n').unwrap();
         assert!(
-            head.starts_with("download ") && head.ends_with("of http://m.example/pool/p.deb: took 2.3 s"),
+            head.starts_with("download ") && head.ends_with("of http://m.example/pool/p.deb: took 2.340 s"),
             "{head}"
         );
         assert_eq!(

@@ -18,6 +18,14 @@ use crate::control::{Advance, Conversation, Got, Request};
 /// What is copied at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
 
+const EXAMPLES: &str = "\
+Examples:
+  khashmir get 4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865
+  khashmir get 4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865 -o disk.img --max-size 2GiB
+  khashmir get 4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865 -o - | tar x";
+
+/// Get a file from other machines by its SHA-256
+///
 /// Gets the file with this SHA-256 from machines that have it, without apt and without a mirror:
 /// from those that installed it, or on which somebody typed `khashmir share`.
 ///
@@ -30,6 +38,7 @@ const CHUNK: usize = 256 * 1024;
 /// What is got stays in the daemon's cache for a while. It is not offered to others: that needs
 /// `khashmir share`.
 #[derive(Debug, PartialEq, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Options {
     /// The file's SHA-256, 64 hexadecimal digits, as `sha256sum` and `khashmir share` print it
     #[arg(value_name = "SHA256", value_parser = sha256)]

@@ -11,6 +11,14 @@ use super::say;
 use super::text::size;
 use crate::control::{Advance, Conversation, NewShare, Request, Shared};
 
+const EXAMPLES: &str = "\
+Examples:
+  khashmir share disk.img             prints its hash, for `khashmir get` elsewhere
+  khashmir share --list               what is shared, and whether it is still what it was
+  khashmir share --remove disk.img    no more";
+
+/// Give files to other machines, from where they lie
+///
 /// Gives files to other machines, without apt: they get them with `khashmir get SHA256`. Prints the
 /// SHA-256 of each, as `sha256sum` does. Anyone in the network who knows the hash can fetch the
 /// file, and whoever looks the hash up learns that this machine has it.
@@ -23,6 +31,7 @@ use crate::control::{Advance, Conversation, NewShare, Request, Shared};
 ///
 /// Whoever asks within three hours of a removal may still find this machine named, and gets nothing.
 #[derive(Debug, PartialEq, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Options {
     /// The files
     #[arg(value_name = "FILE", required_unless_present = "list")]

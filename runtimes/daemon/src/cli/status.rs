@@ -17,6 +17,15 @@ use crate::control::{Fetching, ask_status};
 /// How often a status that is watched is asked for.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
+const EXAMPLES: &str = "\
+Examples:
+  khashmir status                     how it is now
+  sudo khashmir status                the same of root's daemon
+  khashmir status --watch             downloads as they come, until Ctrl-C
+  khashmir status --json | jq .dht    what the node counts";
+
+/// Show how the running daemon is, and what it is downloading
+///
 /// Shows what the running daemon has done since it was started, which other nodes it knows and
 /// what it keeps for them, and the downloads in progress, with bars where the output is a terminal.
 ///
@@ -24,6 +33,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// gave to this one, `to peers` what this one gave to them. `known to them` is the address that
 /// other nodes report; without one nothing is offered to them.
 #[derive(Debug, PartialEq, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Options {
     /// Print all that the daemon counts, as one JSON document
     #[arg(long)]
@@ -78,7 +88,8 @@ fn render(status: &Value) -> String {
         status.text("/version"),
         duration(status.number("/uptime_seconds"))
     );
-    for (name, value) in rows(&status) {
+    let clock = status.0["clock"].as_str().map(|fault| ("clock", fault.to_owned()));
+    for (name, value) in rows(&status).into_iter().chain(clock) {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
     }

@@ -17,6 +17,14 @@ use crate::config::{Config, HostPort, Network};
 use crate::control::{AskError, Conversation, MAX_PER_SECOND, Request};
 use crate::walk::{Advance, Reach, Report, walk};
 
+const EXAMPLES: &str = "\
+Examples:
+  khashmir walk                                  from the running daemon's contacts on
+  khashmir walk --bootstrap node.example:9978    without a daemon
+  khashmir walk --rate 5 --time 600 --nodes      gently, for ten minutes, with a list";
+
+/// Find all nodes of the network, and count them
+///
 /// Finds all nodes of the network: asks each that it hears of whom it knows, until it hears of no
 /// more. Prints how many can be reached by anyone, how many are behind NATs, and the software
 /// versions that their ids show.
@@ -28,6 +36,7 @@ use crate::walk::{Advance, Reach, Report, walk};
 /// A node that is named by several others and does not answer is counted as behind a NAT; one that
 /// only one other names, as gone. Neither is certain: a node may have ended a minute ago.
 #[derive(Debug, PartialEq, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Options {
     /// Begin with this node, without the daemon (may be repeated)
     #[arg(long, value_name = "HOST:PORT")]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub(super) struct Status<'a> {
     cache: CacheStatus,
     /// What is wrong now, for a person to mend.
     problems: Vec<Problem>,
+    /// What is wrong with the system clock, if anything is.
+    clock: Option<String>,
     /// The files that are on their way.
     fetching: Vec<Fetching>,
     #[serde(flatten)]
@@ -69,6 +71,7 @@ impl Answering {
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
             problems: context.problems.list(),
+            clock: context.clock.fault(SystemTime::now()).map(|fault| fault.to_string()),
             fetching: fetches.in_progress().iter().map(|fetch| Fetching::from(&**fetch)).collect(),
             stats: &context.stats,
         }

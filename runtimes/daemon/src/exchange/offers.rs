@@ -20,6 +20,8 @@ use super::Exchange;
 const MAX_ASKED: usize = 16;
 /// How long others are waited for after the first has told.
 const GATHER: Duration = Duration::from_secs(1);
+/// How long one is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What other machines say of a file.
 #[derive(Debug, Default)]
@@ -70,7 +72,13 @@ impl Exchange {
                     outstanding += 1;
                     let (peers, hash, teller) = (Arc::clone(&self.peers), sha256.0, teller.clone());
                     asking.push(smol::spawn(async move {
-                        let len = peers.len_of(address, hash).await.map_err(|error| error.to_string());
+                        let late = async {
+                            Timer::after(PATIENCE).await;
+                            Err(format!("no answer within {} s", PATIENCE.as_secs()))
+                        };
+                        let ask =
+                            async { peers.len_of(address, hash).await.map_err(|error| error.to_string()) };
+                        let len = ask.or(late).await;
                         // Fails when nobody waits any more.
                         let _unheard = teller.send(Told::Answered(address, len)).await;
                     }));

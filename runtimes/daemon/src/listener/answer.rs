@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use khashmir_apt::Sha256;
 use khashmir_apt::http::{Outcome, RequestHead, Validators};
 
-use super::Growing;
+use super::{Growing, Tunnel};
 use crate::fetch::Fetch;
 use crate::upstream::{Body, Fault, Rejection};
 
@@ -25,6 +25,8 @@ pub enum Answer {
     Growing(Growing),
     /// Sent when it is settled.
     Later(Later),
+    /// From here on both sides talk through us.
+    Tunnel(Tunnel),
     /// Nothing that is right can be sent: the connection is cut, and apt tries again.
     Cut(String),
 }
@@ -48,6 +50,8 @@ impl fmt::Debug for Later {
 pub struct Message {
     /// Never 1xx or 5xx.
     pub status: u16,
+    /// What apt shows beside it, if not the usual words.
+    pub reason: Option<String>,
     /// All fields but those about the connection and the length.
     pub headers: HeaderMap,
     /// What follows the head, unless only that was asked for.
@@ -89,13 +93,14 @@ impl Message {
     /// A message without content.
     #[must_use]
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: HeaderMap::new(), content: Content::None }
+        Self { status, reason: None, headers: HeaderMap::new(), content: Content::None }
     }
 
-    /// A short text for a person.
+    /// A short text for a person, who sees it whatever the client shows.
     #[must_use]
     pub fn text(status: u16, text: &str) -> Self {
         let mut message = Self::empty(status);
+        message.reason = Some(text.to_owned());
         message.set(CONTENT_TYPE, "text/plain; charset=utf-8");
         message.content = Content::Bytes(format!("{text}\n").into());
         message
@@ -152,6 +157,7 @@ impl From<&Rejection> for Message {
     fn from(rejection: &Rejection) -> Self {
         Self {
             status: rejection.status.as_u16(),
+            reason: None,
             headers: rejection.headers.clone(),
             content: Content::Bytes(rejection.body.clone()),
         }

@@ -25,6 +25,8 @@ const MAX_QUEUED: usize = 30;
 
 /// An answer in its place in the order.
 struct Slot {
+    /// What came behind a `CONNECT` before it was answered.
+    early: Vec<u8>,
     head_only: bool,
     version: Version,
     keep_alive: bool,
@@ -82,7 +84,12 @@ async fn read_requests(
             Ok(Some((request, used))) => {
                 context.stats.apt.requests.increment();
                 let takes_more = !request.has_body && request.method != Method::Connect;
+                let early = match request.method {
+                    Method::Connect => arrived.split_off(used),
+                    _ => Vec::new(),
+                };
                 let slot = Slot {
+                    early,
                     head_only: request.method == Method::Head,
                     version: request.version,
                     keep_alive: request.keep_alive && takes_more,
@@ -94,6 +101,7 @@ async fn read_requests(
                 context.stats.apt.refused.increment();
                 let message = Message::text(error.status(), &error.to_string());
                 let slot = Slot {
+                    early: Vec::new(),
                     head_only: false,
                     version: Version::Http11,
                     keep_alive: false,
@@ -147,6 +155,13 @@ async fn write_answers(
             }
             Answer::Later(Later { promise, settled }) => {
                 writer.write_later(promise, settled, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
+            Answer::Tunnel(tunnel) => {
+                let idle = Duration::from_secs(context.config.proxy.idle_timeout_seconds);
+                if let Err(error) = tunnel.run(socket, &slot.early, idle, &context.stats.apt).await {
+                    tracing::debug!(%error, "a tunnel broke");
+                }
+                Ok(false)
             }
             Answer::Cut(reason) => Err(io::Error::other(reason)),
         };

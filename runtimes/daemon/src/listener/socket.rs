@@ -75,9 +75,14 @@ impl Socket {
         Ok(())
     }
 
+    /// Tells the other side that nothing follows; it may still speak.
+    pub(super) fn say_no_more(&self) -> io::Result<()> {
+        self.0.get_ref().shutdown(Shutdown::Write)
+    }
+
     /// Says no more, and reads away for a moment what the client still sends.
     pub(super) async fn finish(&self) {
-        if self.0.get_ref().shutdown(Shutdown::Write).is_err() {
+        if self.say_no_more().is_err() {
             return;
         }
         let drain = async {

@@ -93,7 +93,7 @@ impl Writer<'_> {
         let message = match answer {
             Answer::Message(message) => message,
             Answer::Cut(reason) => return Err(io::Error::other(reason)),
-            Answer::Growing(_) | Answer::Later(_) => {
+            Answer::Growing(_) | Answer::Later(_) | Answer::Tunnel(_) => {
                 return Err(io::Error::other("an answer did not settle"));
             }
         };

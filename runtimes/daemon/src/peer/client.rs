@@ -12,6 +12,7 @@ use http::header::{HOST, HeaderValue, RANGE, USER_AGENT};
 use http_body_util::Empty;
 use khashmir::claim::encode_path;
 use khashmir::download::Failure;
+use khashmir_apt::url::Scheme;
 use smol::future::FutureExt as _;
 use smol::lock::SemaphoreGuardArc;
 
@@ -171,7 +172,7 @@ impl Client {
 }
 
 fn host(peer: SocketAddr) -> Host {
-    (peer.ip().to_string(), peer.port())
+    (Scheme::Http, peer.ip().to_string(), peer.port())
 }
 
 async fn open(peer: SocketAddr) -> Result<Sender, PeerError> {

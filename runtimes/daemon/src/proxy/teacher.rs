@@ -78,7 +78,7 @@ impl Teacher {
         let (context, place) = (Arc::clone(&self.context), url.clone());
         let learnt = smol::unblock(move || {
             let catalog = &context.catalog;
-            let suite = catalog.learn_release(&place.authority(), &place.path, &body)?;
+            let suite = catalog.learn_release(&place.site(), &place.path, &body)?;
             catalog.missing_indexes(&suite).map_err(LearnError::Database)
         });
         match learnt.await {
@@ -93,7 +93,7 @@ impl Teacher {
     /// Begins a lesson about the mirror of `url`: until it is dropped, clients that ask
     /// that mirror for unknown files wait a while.
     pub(super) fn begin(self: &Arc<Self>, url: &Upstream) -> Lesson {
-        let mirror = url.authority();
+        let mirror = url.site();
         let lesson = Lesson { teacher: Arc::clone(self), mirror };
         let mut lessons = self.lessons();
         let waited_for_until = Instant::now() + MAX_WAIT;
@@ -117,7 +117,7 @@ impl Teacher {
     /// Waits until there may be more in the catalog than after so many `steps`. Returns false
     /// instead when no lesson about the mirror of `url` is under way, or none worth waiting for.
     pub(super) async fn has_more(&self, url: &Upstream, steps: u64) -> bool {
-        let mirror = url.authority();
+        let mirror = url.site();
         loop {
             let stepped = self.stepped.listen();
             let until = {

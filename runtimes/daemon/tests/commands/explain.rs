@@ -123,9 +123,11 @@ fn it_says_why_the_mirror_was_asked() {
         };
         let dht = khashmir_smol::Dht::start(sockets, config).unwrap();
         dht.join(&[home.peers()]).await.unwrap();
-        dht.put(file_key(&Sha256::of(&offered).0), &claim.encode()).await.unwrap()
+        assert!(dht.put(file_key(&Sha256::of(&offered).0), &claim.encode()).await.unwrap() > 0);
+        dht
     };
-    assert!(smol::block_on(putting) > 0);
+    // It stays, or lookups would wait for it.
+    let _putter = smol::block_on(putting);
     assert!(home.install(&mirror, "offered.deb") == offered);
     let record = &ended(&home, "offered.deb")["past"][0];
     assert_eq!(record["peers"][0]["address"], address.to_string(), "{record}");

@@ -26,6 +26,8 @@ pub struct Home {
     daemon: Option<Running>,
     /// Where it listened first: where it listens after every start.
     peers: Option<SocketAddr>,
+    /// A library that the daemon, and each command, runs with.
+    preload: Option<PathBuf>,
 }
 
 struct Running {
@@ -72,15 +74,30 @@ impl Ran {
 impl Home {
     /// A machine without a daemon.
     pub fn at(ip: &'static str) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), ip, daemon: None, peers: None }
+        Self { dir: tempfile::tempdir().unwrap(), ip, daemon: None, peers: None, preload: None }
     }
 
     /// A machine whose daemon runs, asks this mirror, and joins those machines.
     pub fn start(ip: &'static str, mirror: Option<&Mirror>, others: &[&Home]) -> Self {
         let mut home = Self::at(ip);
-        home.configure(mirror, others);
-        home.run_daemon();
+        home.begin_daemon(mirror, others);
         home
+    }
+
+    /// The same on this machine.
+    pub fn begin_daemon(&mut self, mirror: Option<&Mirror>, others: &[&Home]) {
+        self.configure(mirror, others);
+        self.run_daemon();
+    }
+
+    /// Everything runs with this library from now on.
+    pub fn preload(&mut self, library: PathBuf) {
+        self.preload = Some(library);
+    }
+
+    /// What the daemon has written to standard error.
+    pub fn complaints(&self) -> String {
+        fs::read_to_string(self.path("data.log")).unwrap()
     }
 
     /// Peers are waited for as long as may be: what comes from the mirror, no peer had.
@@ -106,7 +123,7 @@ impl Home {
             let mut child = self
                 .khashmir(&["run", "--listen", &listen.to_string()])
                 .stdout(Stdio::piped())
-                .stderr(Stdio::inherit())
+                .stderr(File::create(self.path("data.log")).unwrap())
                 .spawn()
                 .unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -170,6 +187,9 @@ impl Home {
         command.stdin(Stdio::null()).current_dir(self.dir.path());
         command.env("HOME", self.dir.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
         command.args(arguments);
+        if let Some(library) = &self.preload {
+            command.env("LD_PRELOAD", library);
+        }
         match self.path("k.toml") {
             config if config.exists() => command.arg("--config").arg(config),
             _ => command.arg("--data-dir").arg(self.data()),

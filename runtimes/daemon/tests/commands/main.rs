@@ -15,6 +15,7 @@ mod mirror;
 #[allow(dead_code)]
 mod home;
 
+mod clock;
 mod explain;
 mod share;
 mod status;

@@ -23,6 +23,12 @@ pub enum Via {
     Proxy(SocketAddr),
     /// Through a prefix in the source's URI: `http://PROXY/MIRROR/debian`.
     Prefix(SocketAddr),
+    /// As `Proxy`, which asks the mirror over https: `http://HTTPS///MIRROR/debian`.
+    Https(SocketAddr),
+    /// As `Prefix`, and over https.
+    HttpsPrefix(SocketAddr),
+    /// Through a tunnel of the proxy: `https://MIRROR/debian`.
+    Tunnel(SocketAddr),
 }
 
 /// One machine's apt.
@@ -97,6 +103,11 @@ impl Apt {
             Via::Direct => (format!("http://{mirror}/debian"), "DIRECT".to_owned()),
             Via::Proxy(proxy) => (format!("http://{mirror}/debian"), format!("http://{proxy}")),
             Via::Prefix(proxy) => (format!("http://{proxy}/{mirror}/debian"), "DIRECT".to_owned()),
+            Via::Https(proxy) => (format!("http://HTTPS///{mirror}/debian"), format!("http://{proxy}")),
+            Via::HttpsPrefix(proxy) => {
+                (format!("http://{proxy}/HTTPS///{mirror}/debian"), "DIRECT".to_owned())
+            }
+            Via::Tunnel(proxy) => (format!("https://{mirror}/debian"), format!("http://{proxy}")),
         };
         let keyring = Archive::shared().keyring();
         fs::write(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -69,6 +69,13 @@ impl Machine {
     /// After so long its daemon asks somebody else for what is late.
     pub fn hedging_after(self, hedge_delay_ms: u32) -> Machine {
         Machine { hedge_delay_ms, ..self }
+    }
+
+    /// Its daemon trusts the authority in this file, and opens tunnels to the mirror's port.
+    pub fn trusting(self, authority: &Path) -> Machine {
+        let port = self.mirror.port();
+        self.with("mirror", format!("ca_file = {authority:?}"))
+            .with("proxy", format!("tunnel_ports = [{port}]"))
     }
 
     /// A further line of its configuration, in this table.

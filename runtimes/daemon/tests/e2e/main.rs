@@ -16,6 +16,9 @@ mod mirror;
 
 mod faults;
 mod harness;
+mod https;
 mod install;
 mod peers;
 mod stubborn;
+#[path = "../common/tls.rs"]
+mod tls;

@@ -8,6 +8,7 @@ mod archive;
 mod client;
 mod documents;
 mod faults;
+mod https;
 mod learning;
 mod mirror;
 mod passing;
@@ -15,3 +16,6 @@ mod pipeline;
 mod proxy;
 mod ranges;
 mod single_flight;
+#[path = "../common/tls.rs"]
+mod tls;
+mod tunnels;
