@@ -59,9 +59,9 @@ impl Download {
     /// peers, the next when one is late or failed.
     pub(super) fn ask_for_piece_hashes(&mut self) {
         let Some(index) = self.group else { return };
-        let late_after = self.late_after();
+        let late = self.late();
         let asked = || self.requests.iter().filter(|request| matches!(request.what, What::PieceHashes(_)));
-        let all_late = asked().all(|request| self.requests.is_late(self.now, request.by, late_after));
+        let all_late = asked().all(|request| self.requests.is_late(self.now, request.by, &late));
         if !all_late || asked().count() >= HASHES_AT_A_TIME {
             return;
         }

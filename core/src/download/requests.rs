@@ -13,6 +13,15 @@ pub(super) enum By {
     Mirror,
 }
 
+/// After how long the first request of a source is late.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    /// As long as no byte has come.
+    pub(super) silent: Duration,
+    /// When some have.
+    pub(super) moving: Duration,
+}
+
 /// A request without an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outstanding {
@@ -46,6 +55,12 @@ impl Outstanding {
             What::Piece { index, .. } => usize::try_from(index).ok(),
             _ => None,
         }
+    }
+
+    /// When it is late, if nothing changes.
+    pub(super) fn late_at(&self, late: &Late) -> Option<Instant> {
+        let first_since = self.first_since?;
+        Some(first_since + if self.received == 0 { late.silent } else { late.moving })
     }
 
     /// When it has failed unless something is heard.
@@ -122,10 +137,9 @@ impl Requests {
         pieces
     }
 
-    /// Whether the source has been working on the first of its requests for `late_after`: then
-    /// all that wait behind are late with it.
-    pub(super) fn is_late(&self, now: Instant, by: By, late_after: Duration) -> bool {
-        let first = self.of(by).next().and_then(|request| request.first_since);
-        first.is_some_and(|since| now >= since + late_after)
+    /// Whether the source is late with the first of its requests: then all that wait behind are
+    /// late with it.
+    pub(super) fn is_late(&self, now: Instant, by: By, late: &Late) -> bool {
+        self.of(by).next().and_then(|request| request.late_at(late)).is_some_and(|at| now >= at)
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct Parts {
     pub(super) outside: [OutsideVotes; 2],
     pub(super) outbox: Outbox,
     pub(super) events: Events,
+    /// Not before this is the next contact pinged again.
+    pub(super) re_ping_from: Instant,
     pub(super) timers: Timers,
     pub(super) stats: Stats,
 }
@@ -101,6 +103,7 @@ impl Parts {
             outside: [(); 2].map(|()| OutsideVotes::new(limits.outside_votes)),
             outbox: Outbox::new(limits.outbox_datagrams),
             events: Events::new(&limits),
+            re_ping_from: now,
             timers: Timers::default(),
             stats: Stats::default(),
             rngs: Rngs {
@@ -303,6 +306,6 @@ impl Parts {
 
     pub(super) fn schedule_re_ping(&mut self) {
         let next = self.tables.iter().filter_map(RoutingTable::next_ping_at).min();
-        self.timers.set(Timer::RePing, next);
+        self.timers.set(Timer::RePing, next.map(|next| next.max(self.re_ping_from)));
     }
 }

@@ -255,6 +255,11 @@ impl Cache {
             .flatten()
     }
 
+    /// Notes that a cached file was used, by whoever still had it open.
+    pub fn note_use(&self, sha256: Sha256) {
+        self.touch(sha256);
+    }
+
     fn touch(&self, sha256: Sha256) {
         let is_full = {
             let mut touched = self.lock_touched();

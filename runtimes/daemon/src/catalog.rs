@@ -89,7 +89,8 @@ impl Catalog {
         release::learn(&self.database, site, path, bytes)
     }
 
-    /// Notes what an index file (Packages or Sources, xz, gz or plain) lists.
+    /// Notes what an index file (Packages or Sources, xz, gz or plain; or the
+    /// `Index` of patches) lists.
     /// `verified` is the hash of the bytes that `file` yields; a known
     /// Release must list it, which tells what it is. Cheap if it is known
     /// already.

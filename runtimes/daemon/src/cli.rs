@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, HostPort, LogLevel, Network};
+use crate::config::{Config, ConfigError, HostPort, LogLevel, Network, RecordingConfig};
 
 mod bars;
 mod explain;
@@ -104,6 +104,16 @@ struct RunOptions {
     #[arg(long, value_name = "NETWORK")]
     local_network: Vec<Network>,
 
+    /// Record all that happens to the node in the hash table, for a replay; the
+    /// file holds secrets
+    #[arg(long, value_name = "FILE", conflicts_with = "record_blinded")]
+    record: Option<PathBuf>,
+
+    /// The same as text that hides addresses, ids, keys and values, for a bug
+    /// report
+    #[arg(long, value_name = "FILE")]
+    record_blinded: Option<PathBuf>,
+
     /// Write what is at least so severe to standard error [default: warn]
     #[arg(long, value_name = "LEVEL")]
     log: Option<LogLevel>,
@@ -163,6 +173,9 @@ impl RunOptions {
         self.proxy = later.proxy.or(self.proxy);
         self.listen = later.listen.or(self.listen);
         self.log = later.log.or(self.log);
+        if later.record.is_some() || later.record_blinded.is_some() {
+            (self.record, self.record_blinded) = (later.record, later.record_blinded);
+        }
         self.bootstrap.extend(later.bootstrap);
         self.local_network.extend(later.local_network);
     }
@@ -171,6 +184,10 @@ impl RunOptions {
         config.proxy.listen = self.proxy.unwrap_or(config.proxy.listen);
         config.peers.listen = self.listen.unwrap_or(config.peers.listen);
         config.log.level = self.log.unwrap_or(config.log.level);
+        let is_blinded = self.record_blinded.is_some();
+        if let Some(file) = self.record.or(self.record_blinded) {
+            config.recording = RecordingConfig { file: Some(file), blinded: is_blinded, ..config.recording };
+        }
         config.dht.bootstrap.extend(self.bootstrap);
         config.dht.local_networks.extend(self.local_network);
     }
@@ -239,6 +256,21 @@ mod tests {
         let error = Cli::try_parse_from(line).unwrap().action().unwrap_err();
         assert!(matches!(error, ConfigError::RunOptionElsewhere), "{error}");
         assert!(Cli::try_parse_from(["khashmir", "status", "--log", "info"]).is_err());
+    }
+
+    #[test]
+    fn a_recording_is_named_by_one_option() {
+        let config = |line: &[&str]| {
+            let cli = Cli::try_parse_from(["khashmir"].iter().chain(line)).unwrap();
+            let Action::Run(config) = cli.action().unwrap() else { panic!("runs") };
+            config.recording
+        };
+        let recording = config(&["--record", "a"]);
+        assert_eq!((recording.file, recording.blinded), (Some("a".into()), false));
+        let recording = config(&["--record", "a", "run", "--record-blinded", "b"]);
+        assert_eq!((recording.file, recording.blinded), (Some("b".into()), true));
+        assert_eq!(config(&[]), RecordingConfig::default());
+        assert!(Cli::try_parse_from(["khashmir", "--record", "a", "--record-blinded", "b"]).is_err());
     }
 
     #[test]

@@ -6,19 +6,22 @@
 //! that is behind is found out: a mirror's date may be old because a cache stands before it.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::DATE;
 use khashmir_apt::HttpDate;
 
+use crate::problems::{Kind, Problems};
+
 /// A clock that is no further behind is right enough: what is signed an hour ago is valid.
 const ALLOWED: Duration = Duration::from_secs(3600);
 
 /// What is known of the system clock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Clock {
+    problems: Arc<Problems>,
     fault: Mutex<Option<Fault>>,
 }
 
@@ -47,8 +50,8 @@ pub enum Passed {
 impl Clock {
     /// What is to be said of the clock when the daemon starts, which last wrote the time down at `saved`.
     #[must_use]
-    pub fn at_start(now: SystemTime, saved: Option<SystemTime>) -> Self {
-        let clock = Self::default();
+    pub fn at_start(problems: Arc<Problems>, now: SystemTime, saved: Option<SystemTime>) -> Self {
+        let clock = Self { problems, fault: Mutex::default() };
         clock.compare(now, built_at(), Passed::Built);
         if let Some(saved) = saved {
             clock.compare(now, saved, Passed::Saved);
@@ -64,24 +67,29 @@ impl Clock {
         }
     }
 
-    /// What is still wrong with it at `now`, by what was heard last.
-    pub fn fault(&self, now: SystemTime) -> Option<Fault> {
-        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.filter(|fault| fault.passed > now + ALLOWED)
+    /// It is `now`: a clock that was set is no problem any more.
+    pub fn look(&self, now: SystemTime) {
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        if fault.is_some_and(|fault| now + ALLOWED >= fault.passed) {
+            *fault = None;
+            self.problems.end(Kind::Clock);
+        }
     }
 
     fn compare(&self, now: SystemTime, passed: SystemTime, what: Passed) {
+        self.look(now);
         let is_behind = passed > now + ALLOWED;
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         match *fault {
             None if is_behind => {
                 let new = Fault { now, passed, what };
-                tracing::warn!("{new}");
+                self.problems.begin(Kind::Clock, new.to_string());
                 *fault = Some(new);
             }
-            // It was set; or this mirror says otherwise than that one.
-            Some(known) if !is_behind && (what == known.what || now + ALLOWED >= known.passed) => {
-                *fault = None
+            // This mirror says otherwise than that one.
+            Some(known) if !is_behind && what == known.what => {
+                *fault = None;
+                self.problems.end(Kind::Clock);
             }
             _ => {}
         }
@@ -116,6 +124,14 @@ impl fmt::Display for Fault {
 mod tests {
     use super::*;
 
+    fn clock(now: SystemTime, saved: Option<SystemTime>) -> Clock {
+        Clock::at_start(Arc::default(), now, saved)
+    }
+
+    fn complaint(clock: &Clock) -> Option<String> {
+        clock.problems.list().pop().map(|problem| problem.text)
+    }
+
     fn heard(clock: &Clock, date: SystemTime) {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, HttpDate::from(date).to_string().parse().unwrap());
@@ -125,30 +141,34 @@ mod tests {
     #[test]
     fn a_clock_that_is_right_is_not_complained_of() {
         let now = SystemTime::now();
-        let clock = Clock::at_start(now, Some(now + Duration::from_secs(600)));
+        let clock = clock(now, Some(now + Duration::from_secs(600)));
         heard(&clock, now + Duration::from_secs(1800));
         heard(&clock, now - Duration::from_secs(1 << 30));
         clock.heard(&HeaderMap::new());
-        assert_eq!(clock.fault(SystemTime::now()), None);
+        assert_eq!(complaint(&clock), None);
     }
 
     #[test]
-    fn a_clock_before_the_build_or_the_last_run_is_behind() {
-        let text =
-            Clock::at_start(SystemTime::UNIX_EPOCH, None).fault(SystemTime::UNIX_EPOCH).unwrap().to_string();
+    fn a_clock_before_the_build_or_the_last_run_is_behind_until_it_is_set() {
+        let early = clock(SystemTime::UNIX_EPOCH, None);
+        let text = complaint(&early).unwrap();
         assert!(text.contains("Thu, 01 Jan 1970") && text.contains("was built at"), "{text}");
         assert!(text.contains("timedatectl"), "{text}");
+        early.look(SystemTime::UNIX_EPOCH);
+        assert!(complaint(&early).is_some());
+        early.look(SystemTime::now());
+        assert_eq!(complaint(&early), None);
         let now = SystemTime::now();
-        let clock = Clock::at_start(now, Some(now + Duration::from_secs(86_400)));
-        assert_eq!(clock.fault(SystemTime::now()).unwrap().what, Passed::Saved);
+        let text = complaint(&clock(now, Some(now + Duration::from_secs(86_400)))).unwrap();
+        assert!(text.contains("last noted"), "{text}");
     }
 
     #[test]
     fn one_mirror_that_is_ahead_is_forgotten_when_it_or_another_is_right() {
-        let clock = Clock::at_start(SystemTime::now(), None);
+        let clock = clock(SystemTime::now(), None);
         heard(&clock, SystemTime::now() + Duration::from_secs(86_400));
-        assert_eq!(clock.fault(SystemTime::now()).unwrap().what, Passed::Mirror);
+        assert!(complaint(&clock).unwrap().contains("a mirror answers"));
         heard(&clock, SystemTime::now());
-        assert_eq!(clock.fault(SystemTime::now()), None);
+        assert_eq!(complaint(&clock), None);
     }
 }

@@ -33,6 +33,9 @@ pub(crate) mod shared_file;
 pub struct Database {
     path: PathBuf,
     writer: Mutex<Connection>,
+    /// Whether the writer syncs, as SQLite does unless told otherwise. To change it has all
+    /// statements compiled anew.
+    syncs: AtomicBool,
     /// The other one where there is only one.
     reader: Option<Mutex<Connection>>,
     problems: Arc<Problems>,
@@ -87,6 +90,7 @@ impl Database {
         Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
+            syncs: AtomicBool::new(true),
             reader,
             problems: Arc::default(),
             is_told: AtomicBool::new(false),
@@ -113,11 +117,12 @@ impl Database {
     ) -> Result<T, DatabaseError> {
         let mut connection = lock(&self.writer);
         let run = || {
-            let synchronous = match durability {
-                Durability::Synced => "FULL",
-                Durability::Relaxed => "NORMAL",
-            };
-            connection.pragma_update(None, "synchronous", synchronous)?;
+            let synced = durability == Durability::Synced;
+            if self.syncs.load(Ordering::Relaxed) != synced {
+                let synchronous = if synced { "FULL" } else { "NORMAL" };
+                connection.pragma_update(None, "synchronous", synchronous)?;
+                self.syncs.store(synced, Ordering::Relaxed);
+            }
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcome = change(&transaction)?;
             transaction.commit()?;
@@ -152,6 +157,9 @@ impl Database {
     }
 }
 
+/// What a connection keeps of the file, in KiB.
+const CACHE_KIB: i64 = 512;
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
@@ -162,6 +170,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
+    // The system keeps the file's pages as well; of our own, few are enough.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

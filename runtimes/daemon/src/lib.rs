@@ -25,11 +25,12 @@
 //! | [`config`] | every knob; `khashmir.toml` shows them all |
 //! | [`history`] | what became of downloads, and why |
 //! | [`database`] | small things on disk, in SQLite |
+//! | [`recording`] | what happens to the node, in a file |
 //! | [`control`] | answers `khashmir status` and the other commands over a Unix socket |
 //! | [`walk`] | finds all nodes of the network |
 //! | [`stats`] | what is counted |
-//! | [`problems`] | what is wrong |
 //! | [`clock`] | whether the system clock is plainly behind |
+//! | [`problems`] | what is wrong |
 //! | [`startup`] | opens and binds all of it, and ends it |
 //!
 //! The executor is smol's; what blocks (files, SQLite, name resolution) runs
@@ -52,6 +53,7 @@ pub mod peer;
 pub mod problems;
 pub mod proxy;
 pub mod publisher;
+pub mod recording;
 pub mod shares;
 pub mod sources;
 pub mod startup;
@@ -80,6 +82,8 @@ pub struct Context {
     pub catalog: catalog::Catalog,
     /// Whether the system clock is plainly behind.
     pub clock: clock::Clock,
+    /// Files on their way into the cache.
+    pub settling: fetch::Settling,
     /// What became of downloads.
     pub history: Arc<history::History>,
     /// Files that a person gives to others.

@@ -22,6 +22,8 @@ pub enum Kind {
     Database,
     /// A mirror cannot be asked for the Release file of that name.
     Release,
+    /// The system clock is behind.
+    Clock,
 }
 
 /// Something that is wrong.

@@ -8,6 +8,7 @@
 
 mod document;
 mod hashed;
+mod known;
 mod pass;
 mod teacher;
 mod tunnel;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::ALLOW;
-use khashmir_apt::archive::{ByHash, DistsPath, by_hash};
+use khashmir_apt::archive::{ByHash, DistsPath, by_hash, patch};
 use khashmir_apt::http::{Method, RequestHead};
 use khashmir_apt::url::{Target, Upstream};
 use smol::lock::Semaphore;
@@ -28,6 +29,7 @@ use crate::listener::{Answer, Message};
 use crate::upstream::Client;
 
 use document::Documents;
+use known::Known;
 use teacher::Teacher;
 
 /// The proxy: one for all clients.
@@ -37,6 +39,7 @@ pub struct Proxy {
     client: Arc<Client>,
     fetches: Arc<Fetches>,
     documents: Documents,
+    known: Known,
     teacher: Arc<Teacher>,
     tunnels: Arc<Semaphore>,
 }
@@ -58,6 +61,7 @@ impl Proxy {
     pub fn new(context: Arc<Context>, client: Arc<Client>, fetches: Arc<Fetches>) -> Arc<Self> {
         let tunnels = usize::try_from(context.config.proxy.max_tunnels).unwrap_or(usize::MAX);
         Arc::new(Self {
+            known: Known::default(),
             documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
             teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),
             context,
@@ -107,11 +111,17 @@ impl Proxy {
         }
         // Noted first: something may be learnt while the catalog is asked.
         let mut steps = self.teacher.steps();
-        let mut expected = self.look_up(url, below_dists.is_some()).await?;
-        while expected.is_empty() && below_dists.is_none() && self.teacher.has_more(url, steps).await {
+        let known = if below_dists.is_none() { self.known.find(url, steps) } else { None };
+        let mut expected = match known {
+            Some(known) => known,
+            None => self.look_up(url, below_dists.is_some()).await?,
+        };
+        let in_index = below_dists.is_none() || patch(&url.path).is_some();
+        while expected.is_empty() && in_index && self.teacher.has_more(url, steps).await {
             steps = self.teacher.steps();
             expected = self.look_up(url, false).await?;
         }
+        self.known.remember(url, steps, &expected);
         let from_index = !expected.is_empty();
         // The URL's own hash is what the client wants, whatever an index says.
         if let Some(ByHash::Sha256(sha256)) = by_hash(&url.path) {

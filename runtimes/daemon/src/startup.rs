@@ -14,10 +14,11 @@ use crate::config::Config;
 use crate::control::{Answering, Control, Identity};
 use crate::dht::Dht;
 use crate::exchange::Exchange;
-use crate::fetch::Fetches;
+use crate::fetch::{Fetches, Settling};
 use crate::history::History;
 use crate::proxy::Proxy;
 use crate::publisher::Publisher;
+use crate::recording::Recording;
 use crate::shares::Shares;
 use crate::sources::{Sources, native_architecture};
 use crate::stats::Stats;
@@ -53,11 +54,12 @@ impl Daemon {
     /// returns, apt can ask.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let opened = smol::unblock(move || open(config)).await?;
-        let Opened { context, identity, proxy, peers, control, locks } = opened;
+        let Opened { context, identity, proxy, peers, control, recording, locks } = opened;
         let proxy = TcpListener::try_from(proxy).map_err(StartError::Runtime)?;
         let PeerSockets { tcp, udp } = peers;
         let tcp = TcpListener::try_from(tcp).map_err(StartError::Runtime)?;
-        let dht = Dht::start(&context, udp, identity.peers.port()).await.map_err(StartError::Runtime)?;
+        let dht = Dht::start(&context, udp, identity.peers.port(), recording).await;
+        let dht = dht.map_err(StartError::Runtime)?;
         let restored_contacts = dht.restored_contacts().await;
         let (publisher, publishing) = Publisher::new(Arc::clone(&context), dht.clone());
         let exchange = Exchange::new(Arc::clone(&context), dht.clone(), publisher.clone());
@@ -118,6 +120,7 @@ impl Daemon {
         for task in tasks {
             task.cancel().await;
         }
+        context.settling.finish().await;
         dht.stop(&context).await;
         smol::unblock(move || {
             if let Err(error) = context.cache.flush() {
@@ -139,6 +142,7 @@ struct Opened {
     proxy: std::net::TcpListener,
     peers: PeerSockets,
     control: Option<Control>,
+    recording: Option<Recording>,
     locks: Locks,
 }
 
@@ -157,15 +161,39 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let sources = Sources::read(&config.mirror.apt_dir, proxy_address, &config.proxy.allowed_upstreams);
     let sources = Arc::new(sources);
     let catalog = Catalog::open(Arc::clone(&database), Arc::clone(&sources), native_architecture())?;
+    let recording = Recording::create(&config.recording).map_err(|source| StartError::Recording {
+        path: config.recording.file.clone().unwrap_or_default(),
+        source,
+    })?;
 
     let identity = Identity { proxy: proxy_address, peers: peers_address, data_dir };
     let history = Arc::new(History::new(Arc::clone(&database)));
     let shares = Arc::new(Shares::new(Arc::clone(&database)));
-    let problems = Arc::clone(database.problems());
     let saved = database.node_snapshot().ok().flatten().map(|snapshot| snapshot.saved_at);
-    let clock = Clock::at_start(SystemTime::now(), saved);
-    let stats = Arc::new(Stats::default());
-    let context =
-        Context { config, stats, problems, database, cache, catalog, clock, history, shares, sources, tls };
-    Ok(Opened { context: Arc::new(context), identity: Arc::new(identity), proxy, peers, control, locks })
+    let problems = Arc::clone(database.problems());
+    let clock = Clock::at_start(Arc::clone(&problems), SystemTime::now(), saved);
+    let (stats, settling) = (Arc::new(Stats::default()), Settling::default());
+    let context = Context {
+        config,
+        stats,
+        problems,
+        database,
+        cache,
+        catalog,
+        settling,
+        clock,
+        history,
+        shares,
+        sources,
+        tls,
+    };
+    Ok(Opened {
+        context: Arc::new(context),
+        identity: Arc::new(identity),
+        proxy,
+        peers,
+        control,
+        recording,
+        locks,
+    })
 }

@@ -103,13 +103,14 @@ impl Client {
         }
     }
 
-    /// A connection to the host of `target` and nothing said on it yet, for a tunnel that the
-    /// caller allows.
+    /// A connection to the host of `target` and nothing said on it yet, for a tunnel; to a host
+    /// that is not `named` only at addresses that requests may go to.
     ///
     /// # Errors
-    /// [`Fault::Transient`]; whoever wants the tunnel tries again.
-    pub async fn open_tunnel(&self, target: &Upstream) -> Result<Async<TcpStream>, Fault> {
-        connect::open_tunnel(&self.context, target).await
+    /// [`Fault::Transient`]; whoever wants the tunnel tries again. [`Fault::Refused`] for an
+    /// address that may not be dialled.
+    pub async fn open_tunnel(&self, target: &Upstream, named: bool) -> Result<Async<TcpStream>, Fault> {
+        connect::open_tunnel(&self.context, target, named).await
     }
 
     /// Sends `request` once, follows redirects but none away from TLS, and returns the head of

@@ -190,7 +190,7 @@ impl Machine<'_> {
         let Some((name, _)) = IndexName::parse(index) else { return false };
         let is_separate = match name.kind {
             IndexKind::Packages { architecture } => architecture != "all" || self.separate_all,
-            IndexKind::Sources => false,
+            IndexKind::Sources | IndexKind::Patches => false,
         };
         // Some archives prefix components with a part of the suite's name:
         // `updates/main` is listed as `main`.

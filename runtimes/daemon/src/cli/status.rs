@@ -88,8 +88,7 @@ fn render(status: &Value) -> String {
         status.text("/version"),
         duration(status.number("/uptime_seconds"))
     );
-    let clock = status.0["clock"].as_str().map(|fault| ("clock", fault.to_owned()));
-    for (name, value) in rows(&status).into_iter().chain(clock) {
+    for (name, value) in rows(&status) {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
     }

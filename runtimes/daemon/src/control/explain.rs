@@ -134,7 +134,7 @@ fn of_url(context: &Context, url: &str) -> Result<(UrlKind, Vec<Sha256>), String
     if below_dists.is_some_and(|path| path.suite_of_release().is_some()) {
         return Ok((UrlKind::Document, Vec::new()));
     }
-    let found = context.catalog.lookup(&target.authority(), &target.path);
+    let found = context.catalog.lookup(&target.site(), &target.path);
     let mut hashes: Vec<Sha256> =
         found.map_err(|error| error.to_string())?.iter().map(|expected| expected.sha256).collect();
     if let Some(khashmir_apt::archive::ByHash::Sha256(sha256)) = khashmir_apt::archive::by_hash(&target.path)

@@ -108,7 +108,10 @@ impl Answering {
                 Ok(Obtained::Fetching(fetch)) if matches!(fetch.progress().state, State::Failed(_)) => {
                     smol::Timer::after(Duration::from_millis(10)).await;
                 }
-                Ok(Obtained::Fetching(fetch)) => break fetch,
+                Ok(Obtained::Fetching(fetch)) => {
+                    fetch.want();
+                    break fetch;
+                }
                 // Apt asked for it meanwhile.
                 Ok(Obtained::Cached(_)) => return Ok(Err("it has just arrived otherwise; ask again".into())),
                 Err(error) => return Ok(Err(error.to_string())),

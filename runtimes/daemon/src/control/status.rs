@@ -24,8 +24,6 @@ pub(super) struct Status<'a> {
     cache: CacheStatus,
     /// What is wrong now, for a person to mend.
     problems: Vec<Problem>,
-    /// What is wrong with the system clock, if anything is.
-    clock: Option<String>,
     /// The files that are on their way.
     fetching: Vec<Fetching>,
     #[serde(flatten)]
@@ -58,6 +56,7 @@ impl From<&Fetch> for Fetching {
 impl Answering {
     pub(super) async fn status(&self, started: Instant) -> Status<'_> {
         let Self { context, identity, dht, fetches, .. } = self;
+        context.clock.look(SystemTime::now());
         dht.report(&context.stats.dht).await;
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -71,7 +70,6 @@ impl Answering {
                 limit_bytes: context.config.cache.size_limit.bytes(),
             },
             problems: context.problems.list(),
-            clock: context.clock.fault(SystemTime::now()).map(|fault| fault.to_string()),
             fetching: fetches.in_progress().iter().map(|fetch| Fetching::from(&**fetch)).collect(),
             stats: &context.stats,
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use khashmir::Id;
 use khashmir::claim::{Claim, ClaimKey, file_key, v6_key};
@@ -14,7 +14,7 @@ use smol::channel::Sender;
 use smol::future::FutureExt as _;
 use smol::stream::StreamExt as _;
 
-use super::hopes::Hopes;
+use super::pace::Pace;
 use super::requests::Told;
 use crate::dht::Dht;
 use crate::fetch::Fetch;
@@ -25,9 +25,7 @@ use crate::history::KeyOf;
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) dht: Dht,
-    pub(super) hopes: Arc<Hopes>,
-    /// How long anyone waits for it.
-    pub(super) hedge_delay: Duration,
+    pub(super) pace: Arc<Pace>,
     /// Our own addresses, at which nothing is found.
     pub(super) own: Vec<SocketAddr>,
     /// What it is for.
@@ -38,10 +36,15 @@ impl Lookup {
     /// Tells the values under the file's key: of peers that have IPv4, and under the other one of
     /// those that have only IPv6, if we can reach them.
     pub(super) async fn run(self, sha256: Sha256, teller: Sender<Told>) {
+        let started = Instant::now();
         let is_noted = AtomicBool::new(false);
-        let note = |fulfilled| {
-            if !is_noted.swap(true, Ordering::Relaxed) {
-                self.hopes.note(fulfilled);
+        let note = |found| {
+            if is_noted.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            match found {
+                true => self.pace.found_after(started.elapsed()),
+                false => self.pace.found_nobody_after(started.elapsed()),
             }
         };
         let is_refused = AtomicBool::new(false);
@@ -71,7 +74,7 @@ impl Lookup {
             }
         };
         let too_late = async {
-            Timer::after(self.hedge_delay).await;
+            Timer::after(self.pace.hedge_delay()).await;
             note(false);
             smol::future::pending().await
         };

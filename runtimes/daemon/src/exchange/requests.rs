@@ -14,11 +14,12 @@ use khashmir_apt::Sha256;
 use sha1::{Digest as _, Sha1};
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::poll_once;
+use smol::future::{FutureExt as _, poll_once};
 use smol::lock::{Mutex, Semaphore};
 use smol::stream::StreamExt as _;
 
 use super::liars::Liars;
+use super::pace::Pace;
 use super::{Exchange, Lookup};
 use crate::dht::Dht;
 use crate::fetch::{Fetch, Mirror, MirrorError};
@@ -71,6 +72,8 @@ pub(super) struct Requests {
     peers: Arc<peer::Client>,
     liars: Arc<Liars>,
     permits: Arc<Semaphore>,
+    urgent: Arc<Semaphore>,
+    pace: Arc<Pace>,
     running: HashMap<RequestId, Running>,
     /// One turn for each peer: a file uses one connection to it, in order.
     turns: HashMap<SocketAddr, Arc<Mutex<()>>>,
@@ -103,6 +106,8 @@ impl Requests {
             peers: Arc::clone(&exchange.peers),
             liars: Arc::clone(&exchange.liars),
             permits: Arc::clone(&exchange.requests),
+            urgent: Arc::clone(&exchange.urgent),
+            pace: Arc::clone(&exchange.pace),
             running: HashMap::new(),
             turns: HashMap::new(),
             teller,
@@ -188,8 +193,12 @@ impl Requests {
     }
 
     /// What is told next.
-    pub(super) async fn next(&self) -> Option<Told> {
-        self.told.recv().await.ok()
+    pub(super) async fn next(&self) -> Told {
+        match self.told.recv().await {
+            Ok(told) => told,
+            // We hold a teller ourselves.
+            Err(_) => smol::future::pending().await,
+        }
     }
 
     /// For each request of which there is news, how many bytes came in answer, and whether it is
@@ -216,17 +225,22 @@ impl Requests {
         peer: SocketAddr,
         wanted: Wanted,
         news: Arc<News>,
-        progress: P,
+        mut progress: P,
     ) -> impl Future<Output = Result<Bytes, Failure>> + use<P> + Send {
-        let (peers, liars, permits) =
-            (Arc::clone(&self.peers), Arc::clone(&self.liars), Arc::clone(&self.permits));
-        let teller = self.teller.clone();
+        let (peers, liars, pace) = (Arc::clone(&self.peers), Arc::clone(&self.liars), Arc::clone(&self.pace));
+        let (permits, urgent) = (Arc::clone(&self.permits), Arc::clone(&self.urgent));
+        let (fetch, teller) = (Arc::clone(&self.target.fetch), self.teller.clone());
         let turn = Arc::clone(self.turns.entry(peer).or_default());
-        let fetch = Arc::clone(&self.target.fetch);
         fetch.trail().peer_asked(peer);
         async move {
             let _turn = turn.lock().await;
-            let mut places = Box::pin(async { (permits.acquire_arc().await, peers.place(peer).await) });
+            // What apt waits for does not wait for what is fetched ahead.
+            let at_once = async {
+                fetch.wanted().await;
+                (urgent.acquire_arc().await, None)
+            };
+            let in_turn = async { (permits.acquire_arc().await, Some(peers.place(peer).await)) };
+            let mut places = Box::pin(at_once.or(in_turn));
             let (_permit, place) = match poll_once(&mut places).await {
                 Some(places) => places,
                 // That others keep us waiting is not the peer's fault.
@@ -244,6 +258,13 @@ impl Requests {
                 fetch.trail().peer_failed(peer, "it was found to lie, and is not asked");
                 return Err(Failure::NotFound);
             }
+            let mut sent = Some(Instant::now());
+            let progress = move |bytes| {
+                if let Some(sent) = sent.take() {
+                    pace.answered_after(sent.elapsed());
+                }
+                progress(bytes);
+            };
             let given = peers.get(peer, place, &wanted, progress).await;
             given.inspect(|bytes| fetch.trail().peer_gave(peer, bytes.len())).map_err(|error| {
                 fetch.trail().peer_failed(peer, &error.to_string());

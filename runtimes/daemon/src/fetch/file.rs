@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -43,6 +44,9 @@ pub struct Fetch {
     /// Held for moments.
     view: Mutex<View>,
     changed: Event,
+    /// Whether somebody waits for it.
+    is_wanted: AtomicBool,
+    became_wanted: Event,
 }
 
 /// What is on disk, and how much of it is hashed.
@@ -114,6 +118,8 @@ impl Fetch {
                 state: State::Running,
             }),
             changed: Event::new(),
+            is_wanted: AtomicBool::new(false),
+            became_wanted: Event::new(),
         })
     }
 
@@ -135,6 +141,29 @@ impl Fetch {
     /// The bytes that are there, to read what [`Progress::servable`] allows.
     pub fn file(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// Somebody waits for the file, and for no other before it.
+    pub fn want(&self) {
+        if !self.is_wanted.swap(true, Ordering::Relaxed) {
+            self.became_wanted.notify(usize::MAX);
+        }
+    }
+
+    /// Whether somebody waits for the file.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody waits for the file.
+    pub async fn wanted(&self) {
+        loop {
+            let became = self.became_wanted.listen();
+            if self.is_wanted() {
+                return;
+            }
+            became.await;
+        }
     }
 
     /// Where the fetch stands now.
@@ -295,6 +324,12 @@ impl Fetch {
     /// # Errors
     /// Of the disk, when it is read.
     pub async fn digest(self: &Arc<Self>) -> io::Result<Option<Verified>> {
+        // As a rule all is hashed by the time that it is written.
+        if let Ok(store) = self.store.try_lock()
+            && self.view().len == Some(store.hashed)
+        {
+            return Ok(Some(store.hasher.clone().finish()));
+        }
         let fetch = Arc::clone(self);
         smol::unblock(move || {
             let mut store = lock(&fetch.store);
@@ -382,7 +417,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use khashmir_apt::Sha256;
     use khashmir_testing::quickcheck;
 
@@ -390,12 +425,12 @@ mod tests {
     use crate::cache::Cache;
     use crate::database::Database;
 
-    struct Bench {
-        fetch: Arc<Fetch>,
+    pub(in crate::fetch) struct Bench {
+        pub(in crate::fetch) fetch: Arc<Fetch>,
         _dir: tempfile::TempDir,
     }
 
-    fn fetch_of(content: &[u8]) -> Bench {
+    pub(in crate::fetch) fn fetch_of(content: &[u8]) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let database = Arc::new(Database::open(&dir.path().join("db")).unwrap());
         let cache = Cache::open(dir.path(), 1 << 30, database).unwrap();

@@ -10,13 +10,17 @@ use khashmir_apt::archive::DistsPath;
 use khashmir_apt::url::Upstream;
 
 use super::file::{Fetch, MAX_LEN, Origin};
+use super::line::Lines;
 use crate::upstream::{Client, Fault, Rejection, Request};
 
 /// Where a mirror has one file.
 #[derive(Debug, Clone)]
 pub struct Mirror {
     client: Arc<Client>,
+    lines: Arc<Lines>,
     url: Option<Upstream>,
+    /// Of the URL.
+    authority: String,
 }
 
 /// Why a mirror did not give what was asked of it.
@@ -56,8 +60,15 @@ impl std::error::Error for MirrorError {}
 impl Mirror {
     /// The file at `url`; without one there is no mirror, and whatever is asked of it is refused.
     #[must_use]
-    pub fn new(client: Arc<Client>, url: Option<Upstream>) -> Self {
-        Self { client, url }
+    pub(super) fn new(client: Arc<Client>, lines: Arc<Lines>, url: Option<Upstream>) -> Self {
+        let authority = url.as_ref().map(Upstream::authority).unwrap_or_default();
+        Self { client, lines, url, authority }
+    }
+
+    /// What the mirror gives in all, in bytes a second, if that is known.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.lines.rate(&self.authority)
     }
 
     /// Whether there is one.
@@ -138,9 +149,12 @@ impl Mirror {
             settle_len(fetch, len, is_index)?;
         }
         let end = range.end.min(fetch.progress().len.unwrap_or(MAX_LEN));
+        let mut stream = self.lines.stream(&self.authority, fetch);
         while at < end {
+            stream.turn().await;
             let Some(bytes) = response.body.chunk().await? else { break };
             self.client.count_bytes(bytes.len());
+            stream.received(bytes.len() as u64);
             let chunk = at..at + bytes.len() as u64;
             at = chunk.end;
             // Of an answer to no range, what was there before is passed over.

@@ -10,7 +10,7 @@ use khashmir_apt::http::{MAX_HEAD, Method, RequestHead, Version};
 use smol::Async;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::FutureExt as _;
+use smol::future::{FutureExt as _, poll_once};
 
 use super::answer::{Answer, Later, Message};
 use super::head::Framing;
@@ -30,8 +30,32 @@ struct Slot {
     head_only: bool,
     version: Version,
     keep_alive: bool,
+    answer: Pending,
+}
+
+/// An answer that is being worked on, or need not be.
+enum Pending {
+    Ready(Box<Answer>),
     /// Cancelled if the connection ends first.
-    answer: Task<Answer>,
+    Task(Task<Answer>),
+}
+
+impl Pending {
+    /// Has an answer worked on, by a task of its own if it does not come at once.
+    async fn start(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
+        let mut answer = Box::pin(answer);
+        match poll_once(&mut answer).await {
+            Some(answer) => Self::Ready(Box::new(answer)),
+            None => Self::Task(smol::spawn(answer)),
+        }
+    }
+
+    async fn answer(self) -> Answer {
+        match self {
+            Self::Ready(answer) => *answer,
+            Self::Task(answer) => answer.await,
+        }
+    }
 }
 
 /// Serves a connection to its end.
@@ -93,7 +117,7 @@ async fn read_requests(
                     head_only: request.method == Method::Head,
                     version: request.version,
                     keep_alive: request.keep_alive && takes_more,
-                    answer: smol::spawn(Arc::clone(proxy).answer(request, ours)),
+                    answer: Pending::start(Arc::clone(proxy).answer(request, ours)).await,
                 };
                 (slot, used)
             }
@@ -105,7 +129,7 @@ async fn read_requests(
                     head_only: false,
                     version: Version::Http11,
                     keep_alive: false,
-                    answer: smol::spawn(async { Answer::Message(message) }),
+                    answer: Pending::Ready(Box::new(Answer::Message(message))),
                 };
                 (slot, arrived.len())
             }
@@ -144,7 +168,7 @@ async fn write_answers(
 ) -> io::Result<()> {
     let writer = Writer { socket, context, drip: drip_interval(context) };
     while let Ok(slot) = slots.recv().await {
-        let written = match slot.answer.await {
+        let written = match slot.answer.answer().await {
             Answer::Message(message) => {
                 let framing = Framing::of(&message.content, slot.version);
                 let keep_alive = slot.keep_alive && framing != Framing::Close;

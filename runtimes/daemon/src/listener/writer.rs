@@ -1,5 +1,6 @@
 //! One answer on its way out.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ const PADDING: &[u8] = b"X-Khashmir-Wait: ";
 /// Bytes of a growing file that are kept back, to be fed singly when its growth stalls:
 /// apt gives up after 30 s of silence, but one byte is no silence.
 const RESERVE: u64 = 64;
+
+/// A range of a file that goes out with its head, if the system has it in memory, in bytes.
+const SMALL: u64 = 64 * 1024;
 
 /// Writes answers to one client.
 pub(super) struct Writer<'a> {
@@ -49,8 +53,10 @@ impl Writer<'_> {
                 self.socket.write_all(&[&head, bytes.as_ref()].concat()).await
             }
             content => {
-                self.socket.write_all(&head).await?;
-                if head_only { Ok(()) } else { self.write_content(content, framing).await }
+                let mut out = head;
+                let is_done = !head_only && self.append_small(&content, &mut out);
+                self.socket.write_all(&out).await?;
+                if head_only || is_done { Ok(()) } else { self.write_content(content, framing).await }
             }
         }
     }
@@ -60,6 +66,7 @@ impl Writer<'_> {
     /// # Errors
     /// As [`write_message`](Self::write_message).
     pub(super) async fn write_growing(&self, growing: Growing, keep_alive: bool) -> io::Result<()> {
+        growing.fetch.want();
         self.write_later(|| growing.promise(), growing.settled(), keep_alive).await
     }
 
@@ -115,6 +122,33 @@ impl Writer<'_> {
         self.write_content(message.content, Framing::Length).await
     }
 
+    /// Appends content to its head, if it is small and there at once: one packet, and no thread that
+    /// may block. Returns whether it did.
+    fn append_small(&self, content: &Content, out: &mut Vec<u8>) -> bool {
+        let small = |range: &Range<u64>| range.end - range.start <= SMALL;
+        match content {
+            Content::Cached(_, file, range) if small(range) && read_now(file, range, out) => {
+                self.context.stats.apt.bytes_from_cache.add(range.end - range.start);
+                true
+            }
+            Content::Fetched(fetch, range)
+                if small(range)
+                    && fetch.progress().servable >= range.end
+                    && read_now(fetch.file(), range, out) =>
+            {
+                self.count_fetched(fetch, range);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn count_fetched(&self, fetch: &Fetch, sent: &Range<u64>) {
+        let from_mirror = fetch.bytes_from_mirror(sent);
+        self.context.stats.apt.bytes_from_mirror.add(from_mirror);
+        self.context.stats.apt.bytes_from_peers.add(sent.end - sent.start - from_mirror);
+    }
+
     async fn pause<T>(&self) -> Option<T> {
         smol::Timer::after(self.drip).await;
         None
@@ -166,10 +200,7 @@ impl Writer<'_> {
             let to = progress.servable.saturating_sub(reserve).min(range.end);
             if to > at {
                 self.socket.send_file(fetch.file(), at..to).await?;
-                let sent = at..to;
-                let from_mirror = fetch.bytes_from_mirror(&sent);
-                self.context.stats.apt.bytes_from_mirror.add(from_mirror);
-                self.context.stats.apt.bytes_from_peers.add(sent.end - sent.start - from_mirror);
+                self.count_fetched(fetch, &(at..to));
                 at = to;
             } else if let State::Failed(fault) = progress.state {
                 return Err(io::Error::other(fault.to_string()));
@@ -209,6 +240,30 @@ impl Writer<'_> {
 fn is_the_files(error: &io::Error) -> bool {
     let is_of_disk = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
     is_of_disk || error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// Appends a range of a file to `out`, if that takes no time. If not, `out` is as it was.
+fn read_now(file: &File, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
+    let (before, len) = (out.len(), (range.end - range.start) as usize);
+    out.resize(before + len, 0);
+    if read_cached(file, range.start, out.get_mut(before..).unwrap_or_default()) == Some(len) {
+        return true;
+    }
+    out.truncate(before);
+    false
+}
+
+/// Reads what the system has in memory; gives how many bytes that is.
+#[cfg(target_os = "linux")]
+fn read_cached(file: &File, offset: u64, into: &mut [u8]) -> Option<usize> {
+    use rustix::io::{IoSliceMut, ReadWriteFlags, preadv2};
+    preadv2(file, &mut [IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT).ok()
+}
+
+/// Elsewhere nobody tells.
+#[cfg(not(target_os = "linux"))]
+fn read_cached(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
+    None
 }
 
 /// Whether `settled` is what the head that was sent already says.

@@ -24,7 +24,8 @@ use crate::upstream::{Fault, Response};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// From a request to the head of its answer, and from one byte of that to the next.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections to one address at a time, over all files. Each file uses one.
+/// Connections to one address at a time, over all files that nobody waits for yet. Each file uses
+/// one.
 const PER_ADDRESS: usize = 4;
 
 /// The client towards all peers.
@@ -115,7 +116,8 @@ impl Client {
     }
 
     /// Asks `peer`, an address that may be dialled, for `wanted`; `progress` hears how many bytes
-    /// have come so far. Not one more byte is kept than was asked for. How long it may take in all is
+    /// have come so far. Not one more byte is kept than was asked for. With no
+    /// `place` it comes beside the others. How long it may take in all is
     /// for who asks to decide.
     ///
     /// # Errors
@@ -123,7 +125,7 @@ impl Client {
     pub async fn get(
         &self,
         peer: SocketAddr,
-        place: Place,
+        place: Option<Place>,
         wanted: &Wanted,
         progress: impl FnMut(u64),
     ) -> Result<Bytes, PeerError> {
@@ -136,7 +138,7 @@ impl Client {
     /// [`PeerError`], also for an answer that does not tell.
     pub async fn len_of(&self, peer: SocketAddr, hash: [u8; 32]) -> Result<u64, PeerError> {
         let wanted = Wanted::Head { hash };
-        let response = self.send(peer, self.place(peer).await, &wanted).await?;
+        let response = self.send(peer, Some(self.place(peer).await), &wanted).await?;
         check(&response, &wanted)?;
         let len = response.content_length();
         // Nothing comes, and the connection can be used again.
@@ -145,9 +147,14 @@ impl Client {
     }
 
     /// The head of the answer, by a connection that is open if there is one.
-    async fn send(&self, peer: SocketAddr, place: Place, wanted: &Wanted) -> Result<Response, PeerError> {
+    async fn send(
+        &self,
+        peer: SocketAddr,
+        place: Option<Place>,
+        wanted: &Wanted,
+    ) -> Result<Response, PeerError> {
         let host = host(peer);
-        let mut permit = Some(place.0);
+        let mut permit = place.map(|place| place.0);
         loop {
             let idle = self.pool.take_idle(&host);
             let was_idle = idle.is_some();

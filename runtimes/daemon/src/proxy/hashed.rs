@@ -8,7 +8,7 @@ use khashmir_apt::http::{Method, RequestHead, Validators};
 use khashmir_apt::url::Upstream;
 
 use super::Proxy;
-use crate::fetch::{Obtained, Wanted};
+use crate::fetch::{Kept, Obtained, Wanted};
 use crate::listener::{Answer, Content, Growing, Message};
 
 impl Proxy {
@@ -33,8 +33,7 @@ impl Proxy {
             }
         };
         match obtained {
-            Obtained::Cached(cached) => {
-                let (verified, file) = (cached.verified, Arc::new(cached.file));
+            Obtained::Cached(Kept { verified, file }) => {
                 if let Some(lesson) = lesson {
                     lesson.learn_index(verified, Arc::clone(&file));
                 }

@@ -184,10 +184,12 @@ impl Lesson {
             let url = Some(release.with_path(path));
             let wanted = Wanted { url, newest: expected.into(), older: Vec::new(), from_index: true };
             match self.teacher.fetches.obtain(wanted).await {
-                Ok(Obtained::Cached(cached)) => {
-                    self.read(cached.verified, Arc::new(cached.file)).await;
+                Ok(Obtained::Cached(kept)) => {
+                    self.read(kept.verified, kept.file).await;
                 }
                 Ok(Obtained::Fetching(fetch)) => {
+                    // Clients may wait for what it names.
+                    fetch.want();
                     let ended = async {
                         fetch.wait_until(|progress| progress.state.is_final()).await;
                         true

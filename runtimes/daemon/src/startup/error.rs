@@ -55,6 +55,13 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The recording cannot be begun.
+    Recording {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The database cannot be opened.
     Database(DatabaseError),
     /// The system refused something that it should not.
@@ -132,6 +139,11 @@ impl fmt::Display for StartError {
                 "cannot make the control socket {}: {source}; name a writable directory with a short path with --data-dir DIR",
                 path.display()
             ),
+            Self::Recording { path, source } => write!(
+                f,
+                "cannot record to {}: {source}; name another file with --record FILE or --record-blinded FILE (in the configuration: [recording] file)",
+                path.display()
+            ),
             Self::Runtime(source) => write!(f, "cannot start: {source}"),
         }
     }
@@ -147,6 +159,7 @@ impl Error for StartError {
             | Self::Bind { source, .. }
             | Self::Cache { source, .. }
             | Self::Control { source, .. }
+            | Self::Recording { source, .. }
             | Self::Runtime(source) => Some(source),
             Self::InUse { .. } => None,
         }

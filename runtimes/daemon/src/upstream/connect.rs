@@ -19,7 +19,7 @@ const MAX_ADDRESSES: usize = 4;
 /// What one address gets at least, when several share the connect timeout.
 const SHORTEST_TRY: Duration = Duration::from_secs(2);
 /// The longest response head taken, and the most read at once, in bytes.
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 128 * 1024;
 
 /// Opens a connection for requests to the target's host.
 pub(super) async fn open(context: &Context, target: &Upstream) -> Result<Sender, Fault> {
@@ -32,11 +32,19 @@ pub(super) async fn open(context: &Context, target: &Upstream) -> Result<Sender,
     }
 }
 
-/// Opens a connection to the target's host, at whatever address: the caller allows it by
-/// its name.
-pub(super) async fn open_tunnel(context: &Context, target: &Upstream) -> Result<Async<TcpStream>, Fault> {
+/// Opens a connection to the target's host; if the caller allows it by its name, at whatever
+/// address.
+pub(super) async fn open_tunnel(
+    context: &Context,
+    target: &Upstream,
+    named: bool,
+) -> Result<Async<TcpStream>, Fault> {
     let timeout = timeout(context);
-    first_that_answers(target, resolve(target, timeout).await?, timeout).await
+    let mut addresses = resolve(target, timeout).await?;
+    if !named {
+        addresses = allowed(&context.sources, target, addresses)?;
+    }
+    first_that_answers(target, addresses, timeout).await
 }
 
 fn timeout(context: &Context) -> Duration {

@@ -28,6 +28,8 @@ pub struct Home {
     peers: Option<SocketAddr>,
     /// A library that the daemon, and each command, runs with.
     preload: Option<PathBuf>,
+    /// Further lines of its `[peers]` section.
+    peers_section: &'static str,
 }
 
 struct Running {
@@ -74,7 +76,14 @@ impl Ran {
 impl Home {
     /// A machine without a daemon.
     pub fn at(ip: &'static str) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), ip, daemon: None, peers: None, preload: None }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            ip,
+            daemon: None,
+            peers: None,
+            preload: None,
+            peers_section: "",
+        }
     }
 
     /// A machine whose daemon runs, asks this mirror, and joins those machines.
@@ -88,6 +97,11 @@ impl Home {
     pub fn begin_daemon(&mut self, mirror: Option<&Mirror>, others: &[&Home]) {
         self.configure(mirror, others);
         self.run_daemon();
+    }
+
+    /// It gives others so much in a second, from its next start on.
+    pub fn give_slowly(&mut self) {
+        self.peers_section = "upload_limit_per_second = '4 MB'";
     }
 
     /// Everything runs with this library from now on.
@@ -107,10 +121,12 @@ impl Home {
         let text = format!(
             "data_dir = {data:?}\n\
              [proxy]\nlisten = \"127.0.0.1:0\"\nallowed_upstreams = {mirrors:?}\n\
+             [peers]\n{peers}\n\
              [dht]\nbootstrap = {bootstrap:?}\nlocal_networks = [\"127.0.0.0/8\"]\n\
              uncounted_networks = [\"127.0.0.0/8\"]\n\
              [mirror]\nretries = 1\nretry_delay_ms = 10\napt_dir = {data:?}\nhedge_delay_ms = 25000\n",
             data = self.data(),
+            peers = self.peers_section,
         );
         fs::write(self.path("k.toml"), text).unwrap();
     }

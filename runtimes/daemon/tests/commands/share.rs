@@ -179,7 +179,10 @@ fn without_a_daemon_each_command_says_what_to_do() {
     home.write("f", b"content");
     for arguments in [&["status"][..], &["get", &hash(b"x")], &["share", "f"], &["share", "--list"]] {
         let error = home.type_in(arguments).fails();
-        assert!(error.contains("no daemon runs") && error.contains("--data-dir"), "{arguments:?}: {error}");
+        assert!(
+            error.contains("no daemon answers") && error.contains("--data-dir"),
+            "{arguments:?}: {error}"
+        );
     }
     assert_eq!(names_in(&home.path("")), ["f"]);
 }
@@ -193,6 +196,36 @@ fn a_get_that_is_killed_leaves_no_half_file_and_is_taken_up_again() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(!taker.path("big").exists() || fs::read(taker.path("big")).unwrap() == big);
+    assert_eq!(taker.type_in(&["get", &sha256, "-o", "big"]).code, 0);
+    assert!(fs::read(taker.path("big")).unwrap() == big);
+}
+
+#[test]
+fn a_daemon_that_is_killed_while_it_gets_leaves_no_half_file_either() {
+    let big = content(1, 8 * PIECE);
+    let mut giver = Home::at("127.0.0.1");
+    giver.give_slowly();
+    giver.begin_daemon(None, &[]);
+    let mut taker = Home::start("127.0.0.2", None, &[&giver]);
+    giver.wait_joined(1);
+    giver.write("big", &big);
+    let sha256 = hash(&big);
+    giver.type_in(&["share", "big"]);
+    giver.wait_announced(1);
+    let getting = taker.begin(&["get", &sha256, "-o", "big"]);
+    taker.wait_status("some of it is there", |status| {
+        status["fetching"][0]["bytes_from_peers"].as_u64().is_some_and(|bytes| bytes > 0)
+    });
+    let line = taker.type_in(&["status"]).ok();
+    assert!(line.contains(&format!("  {}  ", &sha256[..16])) && line.contains("from 1 peer"), "{line}");
+    taker.kill();
+    let ended = getting.wait_with_output().unwrap();
+    let complaint = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && complaint.contains("start it again"), "{complaint}");
+    assert_eq!(names_in(&taker.path("")), ["data", "data.log", "k.toml"]);
+    taker.run_daemon();
+    assert!(names_in(&taker.data().join("partial")).is_empty(), "nor does its cache have one");
+    taker.wait_joined(1);
     assert_eq!(taker.type_in(&["get", &sha256, "-o", "big"]).code, 0);
     assert!(fs::read(taker.path("big")).unwrap() == big);
 }

@@ -122,7 +122,7 @@ fn all_are_found_and_told_apart_with_and_without_a_daemon() {
 fn nowhere_to_walk_is_said_with_what_to_do() {
     let home = Home::at("127.0.0.1");
     let error = home.type_in(&["walk"]).fails();
-    assert!(error.contains("no daemon runs") && error.contains("--bootstrap"), "{error}");
+    assert!(error.contains("no daemon answers") && error.contains("--bootstrap"), "{error}");
     let error = home.type_in(&["walk", "--bootstrap", "127.0.0.1:9"]).fails();
     assert!(error.contains("private") && error.contains("--local-network"), "{error}");
     assert_eq!(home.type_in(&["walk", "--rate", "0"]).code, 2);

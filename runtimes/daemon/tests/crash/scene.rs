@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use khashmir_apt::Sha256;
 use khashmir_daemon::control::ask_status;
 use khashmir_smol::{Dht, Sockets};
+use rusqlite::Connection;
 use serde_json::Value;
 
 use super::apt::{Failure, fetch};
@@ -97,6 +98,10 @@ impl Scene {
             self.perform(deed, running.proxy, data.path()).unwrap();
         }
         running.stop();
+        // The node that it knew is gone, and would be waited for.
+        let database = Connection::open(data.path().join("khashmir.db")).unwrap();
+        assert_eq!(database.execute("DELETE FROM saved", []).unwrap(), 1);
+        database.close().unwrap();
         data
     }
 
@@ -152,7 +157,7 @@ impl Scene {
                 assert!(fetched == self.content(name), "{name}: wrong bytes reached apt");
                 Ok(())
             }
-            Deed::AwaitNeighbour => await_status(data, |status| status["dht"]["contacts"] == 1),
+            Deed::AwaitNeighbour => await_status(data, |status| status["dht"]["contacts"] != 0),
             Deed::AwaitCached(count) => {
                 await_status(data, |status| status["downloads"]["completed"] == *count)
             }
@@ -253,7 +258,7 @@ impl Drop for Running {
     }
 }
 
-/// Copies a directory, without sockets.
+/// Copies a directory, with the times of its files, without sockets.
 pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -263,6 +268,8 @@ pub fn copy(from: &Path, to: &Path) {
             copy(&entry.path(), &target);
         } else if !kind.is_socket() {
             fs::copy(entry.path(), &target).unwrap();
+            let modified = entry.metadata().unwrap().modified().unwrap();
+            fs::File::options().write(true).open(&target).unwrap().set_modified(modified).unwrap();
         }
     }
 }

@@ -140,6 +140,31 @@ impl Apt {
         .unwrap();
     }
 
+    /// Has these sources (sources.list(5), deb822) in place of the shared archive.
+    pub fn use_sources(&self, sources: &str) {
+        fs::write(self.path("etc/apt/sources.list.d/archive.sources"), sources).unwrap();
+    }
+
+    /// An index as apt has it now, unpacked, by its path below the suite.
+    #[track_caller]
+    pub fn list(&self, path: &str) -> String {
+        let ending = path.replace('/', "_");
+        let lists = fs::read_dir(self.path("var/lib/apt/lists")).unwrap();
+        let names: Vec<_> = lists.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let name = names.iter().find(|name| name.ends_with(&ending));
+        let name = name.unwrap_or_else(|| panic!("apt has no {path} in {names:?}"));
+        fs::read_to_string(self.path("var/lib/apt/lists").join(name)).unwrap()
+    }
+
+    /// `apt-get changelog`, its text.
+    pub fn changelog(&self, package: &str) -> String {
+        self.get(&["changelog", "--download-only", package]).wait().expect_success();
+        let file = self.path("work").join(format!("{package}.changelog"));
+        let text = fs::read_to_string(&file).unwrap();
+        fs::remove_file(file).unwrap();
+        text
+    }
+
     /// Adds an option as on apt's command line, such as `Acquire::Retries=0`.
     pub fn option(&mut self, option: &str) {
         self.options.push(option.to_owned());

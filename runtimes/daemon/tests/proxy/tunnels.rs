@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{Client, PATIENCE};
+use super::mirror::{Act, Mirror};
 use super::proxy::Proxy;
 
 /// An end that somebody else has, and what it says and hears.
@@ -154,6 +155,29 @@ fn what_apt_names_needs_no_other_name() {
     );
     let (client, other) = tunnel(&proxy, &far);
     says(&client, &other, b"hello");
+}
+
+#[test]
+fn where_a_named_mirror_has_its_changelogs() {
+    let far = Far::new();
+    let port = far.address().port();
+    let release = format!("Suite: sid\nChangelogs: https://localhost:{port}/@CHANGEPATH@\nSHA256:\n");
+    let mirror = Mirror::start(move |_| Act::Serve(release.clone().into()));
+    // By its address the mirror is named, and localhost may be asked, but not by its name.
+    let proxy = Proxy::configured(&format!(
+        "[proxy]\nlisten = \"127.0.0.1:0\"\nallowed_upstreams = [\"127.0.0.0/8\", \"::1/128\"]\n\
+         tunnel_ports = [{port}]"
+    ));
+    let ask = || {
+        let mut client = proxy.connect();
+        client.send(&format!("CONNECT localhost:{port} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        (client.read_head().unwrap().0, client)
+    };
+    assert_eq!(ask().0, 403);
+    proxy.connect().get(&mirror.url("/debian/dists/sid/InRelease"), &[]).ok();
+    let (status, client) = ask();
+    assert_eq!(status, 200);
+    says(&client.into_stream(), &far.accept(), b"hello");
 }
 
 #[test]
