@@ -22,21 +22,22 @@ impl Proofs {
     /// No address is proved.
     pub fn new(limits: &Limits, key: HashKey) -> Proofs {
         let micros = limits.proof_lifetime.as_micros().min(u128::from(Instant::LATEST.as_micros()));
-        let lifetime = micros.div_ceil(1 << Proof::UNIT_BITS) as u64;
+        let lifetime = (micros as u64 >> Proof::UNIT_BITS).max(1);
         Proofs { lifetime, proved: RecentTable::new(limits.proved_addresses, key) }
     }
 
     /// Notes that `addr` answered a query of ours, or presented a valid token.
     pub fn prove(&mut self, now: Instant, addr: SocketAddr) {
         let lifetime = self.lifetime;
-        let is_void = |proof: &Proof| proof.age(now) > lifetime;
+        let is_void = |proof: &Proof| proof.age(now) >= lifetime;
         let proof = self.proved.entry(&addr, is_void, |hash| Proof::new(hash, now));
         *proof = Proof::new(proof.hash(), now);
     }
 
-    /// Whether `addr` proved itself within [`Limits::proof_lifetime`], to a second or so.
+    /// Whether `addr` proved itself within [`Limits::proof_lifetime`]. In its last two seconds a proof
+    /// may not count any more; older than that, none counts.
     pub fn is_proved(&self, now: Instant, addr: &SocketAddr) -> bool {
-        self.proved.get(addr).is_some_and(|proof| proof.age(now) <= self.lifetime)
+        self.proved.get(addr).is_some_and(|proof| proof.age(now) < self.lifetime)
     }
 }
 
@@ -223,11 +224,11 @@ mod tests {
         let lifetime = Limits::DEFAULT.proof_lifetime;
         let secs = |secs: u64| at(secs * 1_000_000);
         proofs.prove(secs(5), addr);
-        assert!(proofs.is_proved(secs(5) + lifetime, &addr));
-        assert!(!proofs.is_proved(secs(8) + lifetime, &addr));
+        assert!(proofs.is_proved(secs(2) + lifetime, &addr));
+        assert!(!proofs.is_proved(at(5_000_001) + lifetime, &addr));
         assert!(!proofs.is_proved(secs(5), &SocketAddr::new(host(1), 9978)));
         proofs.prove(secs(1000), addr);
-        assert!(proofs.is_proved(secs(1000) + lifetime, &addr), "proved again");
+        assert!(proofs.is_proved(secs(997) + lifetime, &addr), "proved again");
         assert!(!proofs.is_proved(secs(1 << 27), &addr), "and years later no more");
         assert_eq!(size_of::<Option<Proof>>(), 8);
     }
