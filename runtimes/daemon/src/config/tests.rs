@@ -93,11 +93,12 @@ fn engine(config: &Config) -> khashmir::Config {
 }
 
 #[test]
-fn the_defaults_are_the_engines_but_for_queries_per_address() {
+fn the_defaults_are_the_engines_but_for_two() {
     let ours = engine(&Config::default());
     let mut theirs = khashmir::Config { address_families: AddressFamilies::Both, ..Default::default() };
     assert_ne!(ours, theirs);
     theirs.limits.queries_per_second_and_source = 512;
+    theirs.early_values = true;
     assert_eq!(ours, theirs);
     assert_eq!(Config::default().downloads.engine(), DownloadConfig::default());
 }
