@@ -50,9 +50,10 @@ pub const EVICTION: Story = Story {
         Deed::AwaitNeighbour,
         UPDATE[0],
         UPDATE[1],
-        Deed::AwaitCached(1),
+        // One after the other, so that it is known which was used least recently.
+        Deed::AwaitAnnounced(1),
         Deed::Fetch("a.deb"),
-        Deed::AwaitCached(2),
+        Deed::AwaitAnnounced(2),
         Deed::Fetch("b.deb"),
         Deed::AwaitAnnounced(3),
     ],
