@@ -194,7 +194,7 @@ impl Running {
     async fn drive(self, fetch: Arc<Fetch>, wanted: Wanted) {
         let context = &self.fetches.context;
         let counters = &context.stats.downloads;
-        let in_progress = (counters.in_progress.enter(), context.settling.coming());
+        let (_in_progress, coming) = (counters.in_progress.enter(), context.settling.coming());
         let url = wanted.url.as_ref().map(Upstream::to_string);
         let (client, lines) = (Arc::clone(&self.fetches.client), Arc::clone(&self.fetches.lines));
         let mirror = Mirror::new(client, lines, wanted.url);
@@ -202,7 +202,6 @@ impl Running {
         let ending = match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
             Ok(verified) => match fetch.finish(verified) {
                 Some(partial) => {
-                    counters.completed.increment();
                     arrived = Some((partial, verified));
                     Ending::Complete
                 }
@@ -238,11 +237,12 @@ impl Running {
                 Ending::Failed(reason)
             }
         };
-        drop(in_progress);
+        drop(coming);
         context.history.keep(fetch.record(Some(ending)));
         if let Some((partial, verified)) = arrived {
             // What an older index listed was listed, too.
             self.keep(partial, verified, wanted.from_index, url).await;
+            counters.completed.increment();
         }
     }
 

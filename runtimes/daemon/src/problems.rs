@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-/// What a problem is about. There is one problem of each kind at most.
+/// What a problem is about. There is one problem of each kind and name at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -20,6 +20,8 @@ pub enum Kind {
     Disk,
     /// The database is damaged, or was.
     Database,
+    /// A mirror cannot be asked for the Release file of that name.
+    Release,
     /// The system clock is behind.
     Clock,
 }
@@ -29,6 +31,9 @@ pub enum Kind {
 pub struct Problem {
     /// What it is about.
     pub kind: Kind,
+    /// Which of its kind, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// What happened, what comes of it, and what to do; a few sentences.
     pub text: String,
     /// Seconds since 1970 when it began.
@@ -37,25 +42,44 @@ pub struct Problem {
 
 /// All that is wrong now.
 #[derive(Debug, Default)]
-pub struct Problems(Mutex<BTreeMap<Kind, Problem>>);
+pub struct Problems(Mutex<BTreeMap<(Kind, String), Problem>>);
+
+/// As many are listed; further ones are logged.
+const MAX_LISTED: usize = 100;
 
 impl Problems {
     /// Something is wrong. Said again, only the text is renewed.
     pub fn begin(&self, kind: Kind, text: String) {
-        match self.lock().entry(kind) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                tracing::error!("{text}");
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-                let since = since.map_or(0, |since| since.as_secs());
-                entry.insert(Problem { kind, text, since });
-            }
-            std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().text = text,
+        self.begin_with(kind, "", text);
+    }
+
+    /// As [`begin`](Self::begin), with one of several.
+    pub fn begin_with(&self, kind: Kind, name: &str, text: String) {
+        let mut problems = self.lock();
+        if let Some(problem) = problems.get_mut(&(kind, name.to_owned())) {
+            problem.text = text;
+            return;
+        }
+        match kind {
+            // It is not this machine's.
+            Kind::Release => tracing::warn!("{text}"),
+            _ => tracing::error!("{text}"),
+        }
+        if problems.len() < MAX_LISTED {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let (name, since) = (name.to_owned(), since.map_or(0, |since| since.as_secs()));
+            problems.insert((kind, name.clone()), Problem { kind, name, text, since });
         }
     }
 
     /// It is over, if it was.
     pub fn end(&self, kind: Kind) {
-        if let Some(problem) = self.lock().remove(&kind) {
+        self.end_with(kind, "");
+    }
+
+    /// As [`end`](Self::end), with one of several.
+    pub fn end_with(&self, kind: Kind, name: &str) {
+        if let Some(problem) = self.lock().remove(&(kind, name.to_owned())) {
             tracing::warn!("it is over: {}", problem.text);
         }
     }
@@ -66,7 +90,7 @@ impl Problems {
         self.lock().values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, Problem>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Kind, String), Problem>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,5 +110,18 @@ mod tests {
         problems.end(Kind::Disk);
         problems.end(Kind::Disk);
         assert_eq!(texts(&problems), ["damaged"]);
+    }
+
+    #[test]
+    fn several_of_a_kind_are_told_apart_and_bounded() {
+        let problems = Problems::default();
+        for n in 0..=MAX_LISTED {
+            problems.begin_with(Kind::Release, &format!("{n:03}"), "first".to_owned());
+        }
+        problems.begin_with(Kind::Release, "001", "second".to_owned());
+        problems.end_with(Kind::Release, "000");
+        let list = problems.list();
+        assert_eq!(list.len(), MAX_LISTED - 1);
+        assert_eq!((&*list[0].name, &*list[0].text), ("001", "second"));
     }
 }

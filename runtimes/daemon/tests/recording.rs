@@ -119,14 +119,14 @@ fn what_was_recorded_until_a_kill_replays_bit_for_bit_and_what_is_left_of_it_too
 fn a_recording_ends_at_its_limit_and_the_node_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("node.khashmir");
-    fs::write(home.path().join("k.toml"), "[recording]\nfile = 'node.khashmir'\nsize_limit = 4000\n")
+    fs::write(home.path().join("k.toml"), "[recording]\nfile = 'node.khashmir'\nsize_limit = 2500\n")
         .unwrap();
     let daemon = Daemon::start(home.path(), &["--config", "k.toml"]);
     exchange(&daemon);
     let said = daemon.kill();
     assert!(said.contains("node.khashmir") && said.contains("size limit"), "{said}");
     let recording = fs::read(&path).unwrap();
-    assert!((2000..=4000).contains(&recording.len()), "{}", recording.len());
+    assert!((1000..=2500).contains(&recording.len()), "{}", recording.len());
     let (steps, error) = replay(&recording);
     assert_eq!(error.unwrap(), ReadError { fault: Fault::CutShort, offset: recording.len() as u64 });
     assert!(steps[..steps.len() - 1].iter().all(|step| step.verdict == Verdict::Same) && steps.len() > 3);

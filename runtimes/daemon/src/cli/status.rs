@@ -96,16 +96,6 @@ fn render(status: &Value) -> String {
         let text = Status(problem).text("/text").replace('\n', "\n               ");
         let _ = writeln!(lines, "attention      {text}");
     }
-    for release in status.list("/releases/unconfirmed") {
-        let release = Status(release);
-        let _ = writeln!(
-            lines,
-            "attention      {} is served as it is kept, for {} now: {}",
-            release.text("/name"),
-            duration(release.number("/for_seconds")),
-            release.text("/why")
-        );
-    }
     lines
 }
 
@@ -280,18 +270,6 @@ mod tests {
         status["problems"] = serde_json::json!([{ "kind": "disk", "text": "full.\nmake room.", "since": 1 }]);
         let text = render(&status);
         assert!(text.ends_with("attention      full.\n               make room.\n"), "{text}");
-    }
-
-    #[test]
-    fn a_mirror_that_cannot_be_asked_is_spoken_of() {
-        let stats = Stats::default();
-        stats.releases.unconfirmed.insert("http://m/InRelease", "Connection refused");
-        let text = render(&document(&stats));
-        let line =
-            "attention      http://m/InRelease is served as it is kept, for 0 s now: Connection refused\n";
-        assert!(text.ends_with(line), "{text}");
-        stats.releases.unconfirmed.remove("http://m/InRelease");
-        assert!(!render(&document(&stats)).contains("attention"));
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl Database {
         let database = Self::open(path)?;
         let text = format!(
             "The database was damaged ({}), and has been set aside as {}. A new one is in its place: cached files \
-             are kept, and are offered to peers again when the next `apt update` has told what they are. Check the \
+             are kept, and are offered to peers again when the next `apt update` has told what they are; what you \
+             shared is to be shared again. Check the \
              disk (see the system's log); the file that was set aside may be removed.",
             damage.source,
             aside.display()

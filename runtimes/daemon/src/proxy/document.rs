@@ -22,6 +22,7 @@ use super::Proxy;
 use crate::Context;
 use crate::database::{Document, MAX_DOCUMENT_BYTES};
 use crate::listener::{Answer, Content, Later, Message};
+use crate::problems::Kind;
 use crate::upstream::{Client, Fault, Rejection, Request};
 
 /// What one round to the mirror came to, for everyone who waited for it.
@@ -221,7 +222,7 @@ impl Documents {
         request.headers = conditions(known.as_ref());
         let limit = Duration::from_secs(self.context.config.mirror.kept_release_after_seconds);
         let until = known.as_ref().map(|_| Instant::now() + limit);
-        let unconfirmed = &self.context.stats.releases.unconfirmed;
+        let problems = &self.context.problems;
         let mut patience = self.client.patience();
         let fault = loop {
             let fault = match self.ask(&request, known.as_ref(), until, round).await {
@@ -229,11 +230,11 @@ impl Documents {
                     if is_new {
                         self.keep(key, &document).await;
                     }
-                    unconfirmed.remove(key);
+                    problems.end_with(Kind::Release, key);
                     return Refreshed::Document(Arc::new(Kept::new(document, is_new)));
                 }
                 Err(NotGiven::Rejected(rejection)) => {
-                    unconfirmed.remove(key);
+                    problems.end_with(Kind::Release, key);
                     return Refreshed::Rejected(Arc::new(rejection));
                 }
                 Err(NotGiven::Fault(fault)) => fault,
@@ -246,9 +247,10 @@ impl Documents {
         match known {
             Some(document) if matches!(fault, Fault::Transient { .. }) => {
                 let of = document.last_modified.as_deref().unwrap_or("an unknown date");
-                tracing::warn!(%url, %fault, of, "the mirror cannot be asked: served as it is kept");
-                self.context.stats.releases.served_unconfirmed.increment();
-                unconfirmed.insert(key, &fault.to_string());
+                let text =
+                    format!("{url}, of {of}, is served as it is kept: its mirror cannot be asked: {fault}");
+                problems.begin_with(Kind::Release, key, text);
+                self.context.stats.apt.releases_unconfirmed.increment();
                 Refreshed::Document(Arc::new(Kept::new(document, false)))
             }
             _ => {

@@ -5,8 +5,8 @@ use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use khashmir_daemon::control::ask_status;
 use nix::errno::Errno;
+use serde_json::Value;
 
 use super::call::{Call, What};
 use super::every::every_moment;
@@ -43,9 +43,10 @@ fn from_every_moment(story: &Story, fault: &Fault) {
                 let _silent = await_status(data, |status| status["downloads"]["in_progress"] == 0);
                 let has_failed = failed.load(Ordering::Relaxed);
                 failed_before_the_end.store(has_failed, Ordering::Relaxed);
-                let Ok(status) = ask_status(data) else { return };
-                assert!(!has_failed || status["problems"][0]["text"].is_string(), "not told: {status}");
-                told.lock().unwrap().0 += usize::from(has_failed);
+                // It may have failed just now, and the daemon not know it yet.
+                let is_told = |status: &Value| status["problems"][0]["text"].is_string();
+                let told_by_status = has_failed && await_status(data, is_told).is_ok();
+                told.lock().unwrap().0 += usize::from(told_by_status);
             },
             &mut |call: &Call| {
                 if !(fault.hits)(call) || !watch.note(call) {

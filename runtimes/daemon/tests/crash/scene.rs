@@ -23,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the cache may hold: three of the packages, or the two and the indexes.
 const SIZE_LIMIT: u64 = 400_000;
+/// What a person shares.
+pub const SHARED: &[u8] = b"a file of one's own";
 /// A package, of so many bytes.
 const PACKAGE: usize = 180_000;
 
@@ -78,6 +80,7 @@ impl Scene {
             dir = dir.path(),
         );
         fs::write(&config, text).unwrap();
+        fs::write(dir.path().join("shared"), SHARED).unwrap();
         Self { mirror, archive, dir, config }
     }
 
@@ -130,6 +133,11 @@ impl Scene {
         &self.archive.files[path]
     }
 
+    /// A file that a person may share.
+    pub fn shared(&self) -> PathBuf {
+        self.dir.path().join("shared")
+    }
+
     /// How often the mirror was asked for a file.
     pub fn times_asked(&self, name: &str) -> usize {
         let url = self.url(name);
@@ -157,6 +165,12 @@ impl Scene {
                 assert!(fetched == self.content(name), "{name}: wrong bytes reached apt");
                 Ok(())
             }
+            Deed::Share => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_khashmir"));
+                let shared = command.arg("--data-dir").arg(data).arg("share").arg(self.shared());
+                let is_told = shared.env("HOME", self.dir.path()).output().unwrap().status.success();
+                is_told.then_some(()).ok_or(Failure::Cut)
+            }
             Deed::AwaitNeighbour => await_status(data, |status| status["dht"]["contacts"] != 0),
             Deed::AwaitCached(count) => {
                 await_status(data, |status| status["downloads"]["completed"] == *count)
@@ -173,6 +187,8 @@ impl Scene {
 pub enum Deed {
     /// Fetches a file and checks its bytes.
     Fetch(&'static str),
+    /// Shares a file that lies elsewhere.
+    Share,
     /// Waits until the daemon knows the other node.
     AwaitNeighbour,
     /// Waits until so many downloads are complete.

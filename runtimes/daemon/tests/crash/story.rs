@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::apt::fetch;
 use super::call::{Call, What};
-use super::scene::{Deed, Other, Running, Scene, await_status, greeting};
+use super::scene::{Deed, Other, Running, SHARED, Scene, await_status, greeting};
 use super::tracer::{Observer, Traced, Verdict};
 
 /// A story: what happened before, what happens, and which files may go meanwhile.
@@ -50,15 +50,24 @@ pub const EVICTION: Story = Story {
         Deed::AwaitNeighbour,
         UPDATE[0],
         UPDATE[1],
-        Deed::AwaitCached(1),
+        // One after the other, so that it is known which was used least recently.
+        Deed::AwaitAnnounced(1),
         Deed::Fetch("a.deb"),
-        Deed::AwaitCached(2),
+        Deed::AwaitAnnounced(2),
         Deed::Fetch("b.deb"),
         Deed::AwaitAnnounced(3),
     ],
     deeds: &[Deed::AwaitNeighbour, Deed::AwaitAnnounced(3), Deed::Fetch("c.deb"), Deed::AwaitAnnounced(2)],
     files: &["InRelease", "Packages", "a.deb", "b.deb", "c.deb"],
     evicted: &["Packages", "a.deb"],
+};
+
+/// A person shares a file.
+pub const SHARE: Story = Story {
+    before: &[UPDATE[0], UPDATE[1], Deed::AwaitCached(1)],
+    deeds: &[Deed::AwaitNeighbour, Deed::AwaitAnnounced(1), Deed::Share, Deed::AwaitAnnounced(2)],
+    files: &["InRelease", "Packages"],
+    evicted: &[],
 };
 
 /// How a traced daemon ended.
@@ -108,6 +117,13 @@ impl Story {
         Ended { is_killed, announced: listener.announced, log }
     }
 
+    /// A file that somebody was told is shared, is.
+    pub fn check_shared(&self, scene: &Scene, data: &Path) {
+        let running = Running::start(scene, data);
+        let given = fetch(running.peers, &encode_path(&Sha256::of(SHARED).0));
+        assert!(given.as_deref() == Ok(SHARED), "{given:?}");
+    }
+
     /// Starts the daemon again on what is left, and checks it.
     pub fn check(&self, scene: &Scene, data: &Path, announced: &BTreeSet<&'static str>) {
         let running = Running::start(scene, data);
@@ -135,7 +151,7 @@ impl Story {
             let offered = rows.iter().filter(|(_, from_index)| *from_index).count();
             status["downloads"]["in_progress"] == 0
                 && offered == rows.len()
-                && status["dht"]["publications"] == offered
+                && status["dht"]["publications"] == offered + count(data, "SELECT count(*) FROM shared_file")
         })
         .unwrap();
         let complaints = running.kill();
@@ -198,15 +214,20 @@ fn check_files(data: &Path) -> BTreeSet<Sha256> {
 
 /// What the database says is in the cache, and whether it is for peers.
 fn rows(data: &Path) -> Vec<(Sha256, bool)> {
-    let database =
-        Connection::open_with_flags(data.join("khashmir.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let database = open(data);
     let report: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(report, "ok");
-    let half_learnt: u64 = database
-        .query_row("SELECT count(*) FROM learnt_index WHERE NOT complete", [], |row| row.get(0))
-        .unwrap();
+    let half_learnt = count(data, "SELECT count(*) FROM learnt_index WHERE NOT complete");
     assert_eq!(half_learnt, 0, "a half-learnt index is left");
     let mut statement = database.prepare("SELECT sha256, from_index FROM cached_file").unwrap();
     let rows = statement.query_map([], |row| Ok((Sha256(row.get(0)?), row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+fn count(data: &Path, query: &str) -> usize {
+    open(data).query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+fn open(data: &Path) -> Connection {
+    Connection::open_with_flags(data.join("khashmir.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
