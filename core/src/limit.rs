@@ -34,6 +34,12 @@ impl Proofs {
         *proof = Proof::new(proof.hash(), now);
     }
 
+    /// Gives back the room that a crowd took. Due at every checkpoint.
+    pub fn trim(&mut self, now: Instant) {
+        let lifetime = self.lifetime;
+        self.proved.trim(|proof| proof.age(now) >= lifetime);
+    }
+
     /// Whether `addr` proved itself within [`Limits::proof_lifetime`]. In its last two seconds a proof
     /// may not count any more; older than that, none counts.
     pub fn is_proved(&self, now: Instant, addr: &SocketAddr) -> bool {
@@ -96,6 +102,13 @@ impl QueryBudget {
         QueryBudget {
             per_source: Some((source, RecentTable::new(limits.query_sources, key))),
             in_all: in_all.map(|rate| (rate, Bucket::full(&rate, Instant::ORIGIN))),
+        }
+    }
+
+    /// Gives back the room that a crowd took. Due at every checkpoint.
+    pub fn trim(&mut self, now: Instant) {
+        if let Some((rate, sources)) = &mut self.per_source {
+            sources.trim(|source| source.bucket.is_full(rate, now));
         }
     }
 

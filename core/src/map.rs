@@ -247,9 +247,21 @@ impl<K: Name, V: Remembered> RecentTable<K, V> {
         self.window(hash).min_by_key(used_at).unwrap_or_default()
     }
 
+    /// Gives room back, if most of it was for what does not matter any more.
+    pub fn trim(&mut self, is_void: impl Fn(&V) -> bool) {
+        let matter = self.slots.iter().flatten().filter(|value| !is_void(value)).count();
+        let len = (matter * 2).max(FEWEST).min(self.max_slots);
+        if len * 2 < self.slots.len() {
+            self.resize(len, &is_void);
+        }
+    }
+
     fn grow(&mut self, is_void: &impl Fn(&V) -> bool) {
         let len = self.slots.len();
-        let len = (len + (len / 4).max(FEWEST)).min(self.max_slots);
+        self.resize((len + (len / 4).max(FEWEST)).min(self.max_slots), is_void);
+    }
+
+    fn resize(&mut self, len: usize, is_void: &impl Fn(&V) -> bool) {
         let slots = core::mem::replace(&mut self.slots, (0..len).map(|_| None).collect());
         for value in slots.into_iter().flatten().filter(|value| !is_void(value)) {
             let hash = value.hash();
@@ -265,7 +277,7 @@ mod tests {
     use super::*;
     use crate::rng::Purpose;
 
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     struct Seen(NonZeroU64, u64);
 
     impl Remembered for Seen {
@@ -318,6 +330,13 @@ mod tests {
             table.entry(&name(n as u16), |_| false, |hash| Seen(hash, n));
         }
         assert_eq!(table.slots.len(), 8192);
+        let mut trimmed = table.clone();
+        trimmed.trim(|seen| seen.1 + 100 < 120_000);
+        assert!(trimmed.slots.len() <= 200, "{}", trimmed.slots.len());
+        let is_kept = |n: u64| trimmed.get(&name(n as u16)).is_some_and(|seen| seen.1 == n);
+        assert!((119_900..120_000).filter(|n| is_kept(*n)).count() > 90);
+        trimmed.trim(|_| true);
+        assert_eq!(trimmed.slots.len(), FEWEST);
         let seen = |n: u64| table.get(&name(n as u16)).map(|seen| seen.1);
         let kept = (112_000..120_000).filter(|n| seen(*n) == Some(*n)).count();
         assert!(kept > 6000, "{kept} of the last 8000");

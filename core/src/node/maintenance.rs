@@ -91,6 +91,8 @@ impl Node {
         parts.timers.set(Timer::Checkpoint, Some(parts.now + interval));
         parts.tokens.rotate(&mut parts.rngs.token);
         parts.store.expire(parts.now);
+        parts.proofs.trim(parts.now);
+        parts.budget.trim(parts.now);
         parts.outbox.trim();
         parts.events.trim();
         self.server.trim();
