@@ -50,7 +50,7 @@ impl Default for Config {
             address_families: AddressFamilies::Ipv4,
             local_networks: Vec::new(),
             uncounted_networks: Vec::new(),
-            lookup: LookupPolicy::KHASHMIR_2008,
+            lookup: LookupPolicy::DEFAULT,
             store_copies: 6,
             get_answers: 6,
             get_rounds: 8,
@@ -102,6 +102,9 @@ pub struct Upkeep {
     pub stale_after: Duration,
     /// Failures in a row before a contact is removed. 3.
     pub max_failures: u8,
+    /// A NAT may let somebody in for this long after its node has sent something there. 180 s: RFC 4787
+    /// asks for two minutes at least, and many do not wait longer than that.
+    pub nat_timeout: Duration,
     /// A value expires unless stored again. 3 h.
     pub value_lifetime: Duration,
     /// A publisher stores its value again. 2.5 h, so that it never expires between.
@@ -124,6 +127,7 @@ impl Upkeep {
         reping_after: Duration::from_secs(900),
         stale_after: Duration::from_secs(900),
         max_failures: 3,
+        nat_timeout: Duration::from_secs(180),
         value_lifetime: Duration::from_secs(3 * 3600),
         republish_after: Duration::from_secs(9000),
         republish_spacing: Duration::from_secs(3),
@@ -181,10 +185,14 @@ impl Config {
             ("lookup.retransmission.resend_after", retransmission.resend_after[0]),
             ("lookup.retransmission.resend_after", retransmission.resend_after[1]),
             ("lookup.retransmission.fail_after", retransmission.fail_after),
+            ("lookup.retransmission.soonest", retransmission.soonest),
             ("limits.lookup_duration", self.limits.lookup_duration),
         ];
         if let Some((name, _)) = periods.iter().find(|(_, period)| *period < Duration::from_micros(1)) {
             return Err(ConfigError::Zero(name));
+        }
+        if retransmission.soonest > retransmission.resend_after[0] {
+            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest"));
         }
         let counts = [
             ("store_copies", u64::from(self.store_copies)),

@@ -42,8 +42,9 @@ impl Proofs {
 /// all holds it.
 #[derive(Clone, Debug)]
 pub struct QueryBudget {
-    /// None: lifted.
-    per_source: Option<(Rate, RecentTable<NetworkPrefix, Bucket>)>,
+    /// None: lifted; then it is only noted when a source queried.
+    per_source: Option<Rate>,
+    sources: RecentTable<NetworkPrefix, Bucket>,
     in_all: Option<(Rate, Bucket)>,
 }
 
@@ -51,12 +52,11 @@ impl QueryBudget {
     /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least.
     pub fn new(limits: &Limits, key: HashKey) -> QueryBudget {
         let burst_seconds = limits.query_burst_seconds;
-        let Some(source) = Rate::new(limits.queries_per_second_and_source, burst_seconds) else {
-            return QueryBudget { per_source: None, in_all: None };
-        };
-        let in_all = Rate::new(limits.queries_per_second, burst_seconds);
+        let per_source = Rate::new(limits.queries_per_second_and_source, burst_seconds);
+        let in_all = per_source.and_then(|_| Rate::new(limits.queries_per_second, burst_seconds));
         QueryBudget {
-            per_source: Some((source, RecentTable::new(limits.query_sources, key))),
+            per_source,
+            sources: RecentTable::new(limits.query_sources, key),
             in_all: in_all.map(|rate| (rate, Bucket::full(&rate, Instant::ORIGIN))),
         }
     }
@@ -65,11 +65,10 @@ impl QueryBudget {
     ///
     /// A source that is over its own budget takes nothing from the others'.
     pub fn admit(&mut self, now: Instant, ip: &IpAddr) -> bool {
-        if let Some((rate, buckets)) = &mut self.per_source {
-            let bucket = buckets.entry(NetworkPrefix::source(ip), || Bucket::full(rate, now));
-            if !bucket.take(rate, now) {
-                return false;
-            }
+        let rate = self.per_source.unwrap_or_default();
+        let bucket = self.sources.entry(NetworkPrefix::source(ip), || Bucket::full(&rate, now));
+        if !bucket.take(&rate, now) && self.per_source.is_some() {
+            return false;
         }
         match &mut self.in_all {
             Some((rate, bucket)) => bucket.take(rate, now),
@@ -78,11 +77,19 @@ impl QueryBudget {
     }
 }
 
+impl QueryBudget {
+    /// Whether a query from `ip` came after `since`.
+    pub fn has_queried(&self, since: Instant, ip: &IpAddr) -> bool {
+        let source = self.sources.get(&NetworkPrefix::source(ip));
+        source.is_some_and(|bucket| bucket.filled_at > since)
+    }
+}
+
 /// Millionths of a query: one query a second is exactly one of these a microsecond, so that
 /// refilling rounds nothing, however often it is done.
 const QUERY: u64 = 1_000_000;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Rate {
     per_second: u32,
     /// In millionths of a query.

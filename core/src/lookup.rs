@@ -60,6 +60,8 @@ pub struct Candidate {
 enum State {
     New,
     Queried,
+    /// Queried, and its answer is late.
+    Late,
     /// Queried, but it has lost its place.
     Abandoned,
     Answered,
@@ -125,11 +127,27 @@ impl Lookup {
         }
     }
 
+    /// The answer of a contact that was queried is late.
+    pub fn late(&mut self, contact: &Contact) {
+        if let Some(candidate) = self.candidate(contact)
+            && candidate.state == State::Queried
+        {
+            candidate.state = State::Late;
+        }
+    }
+
     /// What to do next; call it until it says [`Step::Wait`] or [`Step::Done`].
     pub fn step(&mut self, policy: &LookupPolicy, limits: &Limits) -> Step {
         let live = self.select(limits, |candidate| candidate.state != State::Failed);
-        let window = if policy.leap_frog { live.clone() } else { self.select(limits, |_| true) };
         let state = |at: &usize| self.candidates[*at].state;
+        let waited_for = &live[..live.len().min(policy.patience.into())];
+        let last_waited_for = waited_for.last().map(|at| self.candidates[*at].distance);
+        let passed_over = |candidate: &Candidate| {
+            candidate.state == State::Late && last_waited_for.is_none_or(|last| candidate.distance > last)
+        };
+        let waits = waited_for.iter().any(|at| state(at) == State::Late);
+        let live = self.select(limits, |candidate| candidate.state != State::Failed && !passed_over(candidate));
+        let window = if policy.leap_frog { live.clone() } else { self.select(limits, |_| true) };
         if policy.abort_early && live.is_full() && live.iter().all(|at| state(at) == State::Answered) {
             return Step::Done;
         }
@@ -150,7 +168,7 @@ impl Lookup {
                     None => Step::Wait,
                 }
             }
-            _ if outstanding == 0 => Step::Done,
+            _ if outstanding == 0 && !waits => Step::Done,
             _ => Step::Wait,
         }
     }

@@ -19,6 +19,14 @@ pub struct LookupPolicy {
     pub abort_early: bool,
     /// New contacts, and ones that failed once, are pinged again after a while.
     pub re_ping: bool,
+    /// A request that would be sent again by now gives its place to another, which is as good as
+    /// more requests at a time while some are late. Of the K closest, so many are waited for all the
+    /// same, until they answer or fail; the lookup is done without the others. 8 (or more): off, for
+    /// all hold their places until they do.
+    pub patience: u8,
+    /// Contacts that failed a request, or are not known to be reachable, are neither told to others
+    /// nor asked first, as long as there are K others.
+    pub prefer_sound: bool,
 }
 
 /// When a request is sent again, counted from its first transmission.
@@ -28,6 +36,9 @@ pub struct Retransmission {
     pub resend_after: [Duration; 2],
     /// When the request has failed.
     pub fail_after: Duration,
+    /// Measured round trips shorten the whole schedule in proportion, but its first step never to
+    /// less than this; with the first of `resend_after` the schedule stays as it is.
+    pub soonest: Duration,
 }
 
 /// What makes a contact of one who queried us.
@@ -37,16 +48,32 @@ pub enum Admission {
     Query,
     /// Its answer to a query of ours.
     Answer,
+    /// Its answer to a query of ours, if no NAT can have let that in merely because it had sent us
+    /// something within [`nat_timeout`](super::Upkeep::nat_timeout). Whoever queries us is asked when
+    /// it has been silent for that long; until we know K contacts that can be reached, everybody is
+    /// taken at its first answer.
+    Reach,
 }
 
 impl Retransmission {
     /// One transmission, failure after 20 s.
-    pub const ORIGINAL: Retransmission =
-        Retransmission { resend_after: [Duration::from_secs(20); 2], fail_after: Duration::from_secs(20) };
+    pub const ORIGINAL: Retransmission = Retransmission {
+        resend_after: [Duration::from_secs(20); 2],
+        fail_after: Duration::from_secs(20),
+        soonest: Duration::from_secs(20),
+    };
     /// Again after 2 s and 6 s, failure at 9 s.
     pub const KHASHMIR_2008: Retransmission = Retransmission {
         resend_after: [Duration::from_secs(2), Duration::from_secs(6)],
         fail_after: Duration::from_secs(9),
+        soonest: Duration::from_secs(2),
+    };
+    /// Again after one and three seconds, failure at five, and all of that as much sooner as
+    /// measured round trips allow.
+    pub const DEFAULT: Retransmission = Retransmission {
+        resend_after: [Duration::from_secs(1), Duration::from_secs(3)],
+        fail_after: Duration::from_secs(5),
+        soonest: Duration::from_millis(100),
     };
 
     /// When a request that was transmitted `sent` times is transmitted again, if it is, counted
@@ -55,11 +82,30 @@ impl Retransmission {
         let at = *self.resend_after.get(usize::from(sent).checked_sub(1)?)?;
         (at < self.fail_after).then_some(at)
     }
+
+    /// The schedule with its first step at `first`, the others in proportion.
+    pub(crate) fn scaled(&self, first: Duration) -> Retransmission {
+        let whole = self.resend_after[0].as_micros().max(1);
+        let scale = |step: Duration| {
+            let micros = step.as_micros() * first.as_micros() / whole;
+            Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        };
+        Retransmission {
+            resend_after: self.resend_after.map(scale),
+            fail_after: scale(self.fail_after),
+            soonest: self.soonest,
+        }
+    }
 }
 
 impl LookupPolicy {
     /// The most requests that [`parallelism`](Self::parallelism) may ask for.
     pub const MAX_PARALLELISM: u8 = 16;
+
+    /// Whether late requests give their places to others.
+    pub(crate) fn passes_over(&self) -> bool {
+        usize::from(self.patience) < crate::krpc::K
+    }
 
     /// Khashmir before the papers.
     pub const ORIGINAL: LookupPolicy = LookupPolicy {
@@ -69,6 +115,8 @@ impl LookupPolicy {
         leap_frog: false,
         abort_early: false,
         re_ping: false,
+        patience: 8,
+        prefer_sound: false,
     };
     /// Requests are sent again, and only who answers becomes a contact.
     pub const RETRANSMIT: LookupPolicy = LookupPolicy {
@@ -83,6 +131,14 @@ impl LookupPolicy {
     /// The release of 2008: all of these, re-pings, and eight at a time.
     pub const KHASHMIR_2008: LookupPolicy =
         LookupPolicy { re_ping: true, parallelism: 8, ..LookupPolicy::ABORT_EARLY };
+    /// Our own: waits no longer than the network needs, and keeps to contacts that answer.
+    pub const DEFAULT: LookupPolicy = LookupPolicy {
+        retransmission: Retransmission::DEFAULT,
+        admission: Admission::Reach,
+        patience: 3,
+        prefer_sound: true,
+        ..LookupPolicy::KHASHMIR_2008
+    };
 }
 
 #[cfg(test)]

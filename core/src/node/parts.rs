@@ -9,9 +9,11 @@ use crate::id::{Contact, Id};
 use crate::krpc::{Call, Query, TransactionId};
 use crate::limit::{Proofs, QueryBudget};
 use crate::map::{HashKey, KeyedMap};
+use crate::newcomers::Newcomers;
 use crate::outside::OutsideVotes;
 use crate::prefix::NetworkPrefix;
 use crate::rng::{Purpose as Stream, Rng};
+use crate::round_trip::RoundTrips;
 use crate::routing::{Room, RoutingTable};
 use crate::store::Store;
 use crate::time::Instant;
@@ -72,6 +74,8 @@ pub(super) struct Parts {
     pub(super) transactions: Transactions<Purpose>,
     /// Addresses with a ping of [`Purpose::Ping`] outstanding.
     pub(super) pinging: KeyedMap<SocketAddr, TransactionId>,
+    pub(super) round_trips: RoundTrips,
+    pub(super) newcomers: Newcomers,
     pub(super) tokens: Tokens,
     pub(super) store: Store,
     pub(super) proofs: Proofs,
@@ -94,6 +98,8 @@ impl Parts {
             tables: [(); 2].map(|()| RoutingTable::new(id, config.upkeep, &config.lookup, now)),
             transactions: Transactions::new(limits.transactions, key()),
             pinging: KeyedMap::new(key()),
+            round_trips: RoundTrips::default(),
+            newcomers: Newcomers::new(config.upkeep.nat_timeout),
             tokens: Tokens::new(&mut token),
             store: Store::new(&limits, config.upkeep.value_lifetime, key()),
             proofs: Proofs::new(&limits, key()),
@@ -202,7 +208,7 @@ impl Parts {
             to,
             method: call.method(),
             datagram: datagram.freeze(),
-            schedule: self.config.lookup.retransmission,
+            schedule: self.round_trips.schedule(&self.config.lookup.retransmission),
             purpose,
         };
         self.transactions.begin(self.now, request);
@@ -249,7 +255,19 @@ impl Parts {
             self.table(&contact.addr).assume(now, contact, counted);
             self.schedule_re_ping();
         }
-        matches!(self.table(&contact.addr).room(now, &contact, counted), Room::Free | Room::AfterPing(_))
+        let room = self.table(&contact.addr).room(now, &contact, counted);
+        let has_room = matches!(room, Room::Free | Room::AfterPing(_));
+        if has_room && counted && self.asks_out_of_the_blue(&contact.addr) {
+            self.newcomers.heard(now, contact.addr);
+            self.schedule_newcomers();
+            return false;
+        }
+        has_room
+    }
+
+    /// Whether only an answer to a query out of the blue makes a contact of `addr`.
+    fn asks_out_of_the_blue(&self, addr: &SocketAddr) -> bool {
+        self.config.lookup.admission == Admission::Reach && self.tables[Family::of(addr) as usize].is_settled()
     }
 
     /// `contact` answered a query of ours rightly.
@@ -258,7 +276,15 @@ impl Parts {
             return;
         }
         let (now, counted) = (self.now, self.counts(&contact.addr));
-        let oldest = self.table(&contact.addr).answered(now, contact, counted);
+        let reached = !counted
+            || self.config.lookup.admission != Admission::Reach
+            || !self.budget.has_queried(now.saturating_sub(self.config.upkeep.nat_timeout), &contact.addr.ip());
+        let known = || self.tables[Family::of(&contact.addr) as usize].room(now, &contact, counted);
+        if !reached && self.asks_out_of_the_blue(&contact.addr) && known() != Room::Known {
+            return;
+        }
+        self.newcomers.forget(&contact.addr);
+        let oldest = self.table(&contact.addr).answered(now, contact, counted, reached);
         self.schedule_re_ping();
         if let Some(oldest) = oldest {
             self.ping(oldest, true);
@@ -299,6 +325,15 @@ impl Parts {
     pub(super) fn is_self(&self, contact: &Contact) -> bool {
         let believed = self.outside[Family::of(&contact.addr) as usize].believed();
         contact.id == self.id || believed == Some(contact.addr)
+    }
+
+    /// Whoever is at `addr` did not answer a ping.
+    pub(super) fn newcomer_failed(&mut self, addr: &SocketAddr) {
+        self.newcomers.refused(self.now, addr);
+    }
+
+    pub(super) fn schedule_newcomers(&mut self) {
+        self.timers.set(Timer::Newcomer, self.newcomers.next_ping_at());
     }
 
     pub(super) fn schedule_re_ping(&mut self) {

@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) heard: Instant,
     /// Queries in a row that it did not answer.
     pub(super) failures: u8,
+    /// Whether it answered when no NAT can have let us through as somebody it had just talked to.
+    pub(super) reached: bool,
     /// When it is to be pinged again.
     pub(super) ping_at: Option<Instant>,
 }
@@ -25,10 +27,17 @@ pub(super) struct Bucket {
     /// The one heard of longest ago first.
     pub(super) entries: ArrayVec<Entry, K>,
     /// Answered while the bucket was full: takes the place of the oldest if that fails. With
-    /// whether it is counted.
-    pub(super) candidate: Option<(Contact, bool)>,
+    /// whether it is counted, and was reached.
+    pub(super) candidate: Option<(Contact, bool, bool)>,
     /// When a lookup last had its target here; `None`: not since we joined.
     pub(super) looked_up: Option<Instant>,
+}
+
+impl Entry {
+    /// Whether others would reach it, as far as we know.
+    pub(super) fn is_sound(&self) -> bool {
+        self.failures == 0 && self.reached
+    }
 }
 
 impl Bucket {
@@ -37,12 +46,13 @@ impl Bucket {
     }
 
     /// Moves `contact`, which answered, to the end. Returns whether it is here.
-    pub(super) fn heard(&mut self, contact: &Contact, now: Instant) -> bool {
+    pub(super) fn heard(&mut self, contact: &Contact, now: Instant, reached: bool) -> bool {
         let Some(at) = self.entries.iter().position(|entry| entry.contact == *contact) else {
             return false;
         };
         let entry = &mut self.entries[at];
         entry.failures = 0;
+        entry.reached |= reached;
         entry.heard = now;
         if at == 0 {
             // The oldest lives: whoever waited for its place waits for the next to fall silent.
@@ -63,7 +73,7 @@ impl Bucket {
         let leaves = |contact: &Contact| !stays(contact);
         let split = Bucket {
             entries: self.entries.iter().filter(|entry| leaves(&entry.contact)).cloned().collect(),
-            candidate: self.candidate.take_if(|(candidate, _)| leaves(candidate)),
+            candidate: self.candidate.take_if(|(candidate, ..)| leaves(candidate)),
             looked_up: self.looked_up,
         };
         self.entries.retain(|entry| stays(&entry.contact));

@@ -41,12 +41,14 @@ pub struct RoutingTable {
     buckets: Vec<Bucket>,
     upkeep: Upkeep,
     re_ping: bool,
+    prefer_sound: bool,
 }
 
 impl RoutingTable {
     /// An empty table around our own id.
     pub fn new(own_id: Id, upkeep: Upkeep, policy: &LookupPolicy, now: Instant) -> RoutingTable {
-        RoutingTable { own_id, buckets: alloc::vec![Bucket::new(now)], upkeep, re_ping: policy.re_ping }
+        let LookupPolicy { re_ping, prefer_sound, .. } = *policy;
+        RoutingTable { own_id, buckets: alloc::vec![Bucket::new(now)], upkeep, re_ping, prefer_sound }
     }
 
     /// What the table would do with `contact`. `counted`: whether its IP and prefix may occur
@@ -72,22 +74,29 @@ impl RoutingTable {
     }
 
     /// `contact` answered a query of ours: it is added if there is room, and is now the one heard
-    /// of last in its bucket. Returns the contact to ping in order to make room, if there is one.
-    pub fn answered(&mut self, now: Instant, contact: Contact, counted: bool) -> Option<Contact> {
+    /// of last in its bucket. `reached`: whether others would reach it, too, since no NAT let our query
+    /// in as an answer. Returns the contact to ping in order to make room, if there is one.
+    pub fn answered(
+        &mut self,
+        now: Instant,
+        contact: Contact,
+        counted: bool,
+        reached: bool,
+    ) -> Option<Contact> {
         let index = self.index(&contact.id);
-        if self.buckets[index].heard(&contact, now) {
+        if self.buckets[index].heard(&contact, now, reached) {
             return None;
         }
         // Its address stood for another id, which is there no more.
         self.remove_where(|entry| entry.contact.addr == contact.addr);
         match self.room(now, &contact, counted) {
             Room::Free => {
-                self.insert(now, contact, counted);
+                self.insert(now, contact, counted, reached);
                 None
             }
             Room::AfterPing(oldest) => {
                 let index = self.index(&contact.id);
-                self.buckets[index].candidate = Some((contact, counted));
+                self.buckets[index].candidate = Some((contact, counted, reached));
                 Some(oldest)
             }
             Room::Known | Room::None => None,
@@ -97,7 +106,7 @@ impl RoutingTable {
     /// Adds a contact that has only queried us, as the original code did.
     pub fn assume(&mut self, now: Instant, contact: Contact, counted: bool) {
         if self.room(now, &contact, counted) == Room::Free {
-            self.insert(now, contact, counted);
+            self.insert(now, contact, counted, true);
         }
     }
 
@@ -115,14 +124,14 @@ impl RoutingTable {
         if re_ping {
             entry.ping_at.get_or_insert(now + upkeep.reping_after);
         }
-        if entry.failures < upkeep.max_failures && !replaced {
+        if entry.failures < upkeep.max_failures && !replaced && entry.reached {
             return false;
         }
         bucket.entries.retain(|entry| entry.contact != *contact);
-        if let Some((candidate, counted)) = bucket.candidate.take()
+        if let Some((candidate, counted, reached)) = bucket.candidate.take()
             && self.room(now, &candidate, counted) == Room::Free
         {
-            self.insert(now, candidate, counted);
+            self.insert(now, candidate, counted, reached);
         }
         self.merge();
         true
@@ -180,21 +189,46 @@ impl RoutingTable {
     /// Puts up to K contacts closest to `target` into `out`, closest first.
     pub fn closest(&self, target: &Id, out: &mut ArrayVec<Contact, K>) {
         let mut closest = ArrayVec::new();
+        if self.prefer_sound {
+            self.select_closest(target, &mut closest, Entry::is_sound);
+        }
+        if !closest.is_full() {
+            let mut others = ArrayVec::new();
+            let prefer_sound = self.prefer_sound;
+            self.select_closest(target, &mut others, |entry| !(prefer_sound && entry.is_sound()));
+            closest.extend(others.into_iter().take(K - closest.len()));
+            closest.sort_unstable_by_key(|(distance, _)| *distance);
+        }
+        out.clear();
+        out.extend(closest.iter().map(|(_, contact)| **contact));
+    }
+
+    /// Puts up to K of the entries that `qualify` and are closest to `target` into `closest`.
+    fn select_closest<'a>(
+        &'a self,
+        target: &Id,
+        closest: &mut ArrayVec<(Distance, &'a Contact), K>,
+        qualify: impl Fn(&Entry) -> bool,
+    ) {
         let index = self.index(target);
         // Ids in the target's bucket share a longer prefix with it than all others; ids in later
         // buckets share as much with it as we do; earlier buckets are ever farther.
-        select(target, &self.buckets[index..=index], &mut closest);
+        select(target, &self.buckets[index..=index], closest, &qualify);
         if !closest.is_full() {
-            select(target, &self.buckets[index + 1..], &mut closest);
+            select(target, &self.buckets[index + 1..], closest, &qualify);
         }
         for earlier in self.buckets[..index].iter().rev() {
             if closest.is_full() {
                 break;
             }
-            select(target, slice::from_ref(earlier), &mut closest);
+            select(target, slice::from_ref(earlier), closest, &qualify);
         }
-        out.clear();
-        out.extend(closest.iter().map(|(_, contact)| **contact));
+    }
+
+    /// Whether K sound contacts are known, so that there is no need to take strangers on trust.
+    pub fn is_settled(&self) -> bool {
+        let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
+        entries.filter(|entry| entry.is_sound()).take(K).count() == K
     }
 
     /// All contacts, bucket by bucket, and when each was last heard of.
@@ -262,7 +296,7 @@ impl RoutingTable {
         })
     }
 
-    fn insert(&mut self, now: Instant, contact: Contact, counted: bool) {
+    fn insert(&mut self, now: Instant, contact: Contact, counted: bool, reached: bool) {
         let mut index = self.index(&contact.id);
         while self.buckets[index].entries.is_full() && self.is_last(index) {
             let own_id = self.own_id;
@@ -271,8 +305,11 @@ impl RoutingTable {
             self.buckets.push(split);
             index = self.index(&contact.id);
         }
-        let ping_at = self.re_ping.then_some(now + self.upkeep.reping_after);
-        self.buckets[index].insert(Entry { contact, counted, heard: now, failures: 0, ping_at });
+        let ping_at = match reached {
+            true => self.re_ping.then_some(now + self.upkeep.reping_after),
+            false => Some(now + self.upkeep.nat_timeout),
+        };
+        self.buckets[index].insert(Entry { contact, counted, heard: now, failures: 0, reached, ping_at });
     }
 
     fn remove_where(&mut self, is: impl Fn(&Entry) -> bool) {
@@ -305,8 +342,14 @@ impl RoutingTable {
 }
 
 /// Inserts the closest contacts of `buckets` into `closest`, which already holds closer ones.
-fn select<'a>(target: &Id, buckets: &'a [Bucket], closest: &mut ArrayVec<(Distance, &'a Contact), K>) {
-    for Entry { contact, .. } in buckets.iter().flat_map(|bucket| &bucket.entries) {
+fn select<'a>(
+    target: &Id,
+    buckets: &'a [Bucket],
+    closest: &mut ArrayVec<(Distance, &'a Contact), K>,
+    qualify: impl Fn(&Entry) -> bool,
+) {
+    for entry in buckets.iter().flat_map(|bucket| &bucket.entries).filter(|entry| qualify(entry)) {
+        let contact = &entry.contact;
         let distance = contact.id.distance(target);
         let closer = closest.iter().rposition(|(other, _)| *other < distance).map_or(0, |last| last + 1);
         if closer < K {

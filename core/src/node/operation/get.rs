@@ -92,6 +92,12 @@ impl Get {
         }
     }
 
+    pub(super) fn late(&mut self, to: &Contact) {
+        if let Phase::Search(search) = &mut self.phase {
+            search.late(to);
+        }
+    }
+
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         match &mut self.phase {
             Phase::Search(search) => {

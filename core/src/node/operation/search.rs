@@ -52,6 +52,10 @@ impl Search {
         self.lookups[Family::of(&contact.addr) as usize].failed(contact);
     }
 
+    pub(super) fn late(&mut self, contact: &Contact) {
+        self.lookups[Family::of(&contact.addr) as usize].late(contact);
+    }
+
     /// Sends what the policy wants sent. Returns whether the search is over.
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> bool {
         let policy = asker.parts.config.lookup;
