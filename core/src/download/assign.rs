@@ -71,8 +71,7 @@ impl Download {
     pub(super) fn is_in_good_hands(&self, piece: usize) -> bool {
         let late_after = self.late_after();
         self.requests.for_piece(piece).any(|request| {
-            let hopeless = matches!(request.by, By::Peer(peer) if self.peers[peer].strikes > 0)
-                && self.piece_time_of(request.by).is_none();
+            let hopeless = matches!(request.by, By::Peer(peer) if self.peers[peer].is_hopeless());
             !hopeless && !self.requests.is_late(self.now, request.by, late_after)
         })
     }
@@ -124,7 +123,7 @@ impl Download {
     }
 
     /// The peer to ask next: of those that have room and are not late, the one with the fewest
-    /// strikes, then the least to do. With `second_for`, one that was not asked for that piece.
+    /// strikes, then the least to do; a hopeless one only where no other could be asked later. With `second_for`, one that was not asked for that piece.
     fn next_peer(&self, second_for: Option<usize>) -> Option<usize> {
         let group = self.groups.get(self.group?).filter(|group| group.is_ready())?;
         let late_after = self.late_after();
@@ -135,6 +134,11 @@ impl Download {
                 && !self.requests.is_late(self.now, by, late_after)
                 && !self.requests.of(by).any(|request| second_for.is_some() && request.piece() == second_for)
         });
+        let others = group.peers.iter().any(|&peer| {
+            let is_at_work = !self.requests.is_late(self.now, By::Peer(peer), late_after);
+            self.peers.is_usable(peer) && !self.peers[peer].is_hopeless() && is_at_work
+        });
+        let candidates = candidates.filter(|&peer| !others || !self.peers[peer].is_hopeless());
         if group.named.is_some() {
             return candidates.min_by_key(|&peer| {
                 (self.peers[peer].strikes, self.requests.of(By::Peer(peer)).count(), self.peers[peer].rank)

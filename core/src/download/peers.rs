@@ -26,6 +26,13 @@ pub(super) struct Peer {
     pub(super) piece_time: Option<Duration>,
 }
 
+impl Peer {
+    /// Whether it was late or failed, and has given nothing yet.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.strikes > 0 && self.piece_time.is_none()
+    }
+}
+
 /// Whether a peer is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {

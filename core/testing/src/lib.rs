@@ -14,18 +14,23 @@ const DEFAULT_SEED: u64 = 2008;
 /// Lengths and numbers go up to about this.
 const SIZE: usize = 100;
 
-/// A checker on the seed that the environment names, or on the usual one. The seed is printed, which
-/// a test's failure shows.
+/// The seed that the environment names, or the usual one. It is printed, which a test's failure
+/// shows.
 ///
 /// # Panics
 /// If the environment's seed is no number.
-pub fn quickcheck() -> QuickCheck {
+pub fn seed() -> u64 {
     let seed = match std::env::var(SEED_VARIABLE) {
         Ok(text) => text.parse().unwrap_or_else(|error| panic!("{SEED_VARIABLE}={text}: {error}")),
         Err(_) => DEFAULT_SEED,
     };
     println!("{SEED_VARIABLE}={seed}");
-    QuickCheck::new().rng(Gen::from_size_and_seed(SIZE, seed))
+    seed
+}
+
+/// A checker on [`seed`].
+pub fn quickcheck() -> QuickCheck {
+    QuickCheck::new().rng(Gen::from_size_and_seed(SIZE, seed()))
 }
 
 /// Makes a test of each function: `fn name(argument: Type, …) -> Testable { … }`.

@@ -18,7 +18,7 @@ fn build(name: &str, flags: &[&str]) -> PathBuf {
 }
 
 fn runs(program: &Path) {
-    let output = Command::new(program).output().unwrap();
+    let output = crate::output(&mut Command::new(program));
     assert!(output.status.success(), "{output:?}");
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(told, "joined, contacts: 1\nput, copies: 2\nfound: hello from C\ngot, values: 1\n");

@@ -1,4 +1,5 @@
-//! Every example does what it says: each is built and run for real.
+//! Every example does what it says: each is built and run for real. What it prints is shown with
+//! `cargo test -p khashmir-examples -- --show-output`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -35,7 +36,17 @@ fn build() -> PathBuf {
 }
 
 fn run(name: &str, arguments: &[&str]) -> Output {
-    example(name, arguments).output().unwrap()
+    output(&mut example(name, arguments))
+}
+
+/// Runs a program to its end, and repeats what it printed.
+fn output(program: &mut Command) -> Output {
+    let output = program.output().unwrap();
+    println!("$ {program:?}");
+    for printed in [&output.stdout, &output.stderr] {
+        print!("{}", String::from_utf8_lossy(printed));
+    }
+    output
 }
 
 /// What an example that succeeds prints.

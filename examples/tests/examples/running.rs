@@ -17,7 +17,9 @@ pub struct Running {
 
 impl Running {
     pub fn start(name: &str, arguments: &[&str]) -> Running {
-        let mut child = crate::example(name, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut example = crate::example(name, arguments);
+        println!("$ {example:?}");
+        let mut child = example.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (to_us, lines) = channel();
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| to_us.send(line)));
@@ -26,7 +28,9 @@ impl Running {
 
     /// Waits for the next line that it prints.
     pub fn line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap()
+        let line = self.lines.recv_timeout(PATIENCE).unwrap();
+        println!("{line}");
+        line
     }
 
     /// Waits until it has ended of its own accord. Returns whether it succeeded.

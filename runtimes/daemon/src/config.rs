@@ -106,6 +106,10 @@ pub struct PeersConfig {
     /// Those from one address, except in `uncounted_networks` under `[dht]`.
     #[serde(deserialize_with = "in_range::<1, 4096, _>")]
     pub max_connections_per_address: u64,
+    /// A peer that gave wrong bytes is asked for nothing for so long. 0: for no
+    /// other file.
+    #[serde(deserialize_with = "in_range::<0, 604_800, _>")]
+    pub distrust_seconds: u64,
     /// The address that claims name, where the one that other nodes report
     /// is wrong (a forwarded port, say). Unset: as reported.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value::some_reachable_address")]
@@ -119,6 +123,7 @@ impl Default for PeersConfig {
             upload_limit_per_second: Size::of_bytes(0),
             max_connections: 128,
             max_connections_per_address: 16,
+            distrust_seconds: 3600,
             advertise: None,
         }
     }
@@ -219,6 +224,10 @@ pub struct MirrorConfig {
     /// long.
     #[serde(deserialize_with = "in_range::<0, 25_000, _>")]
     pub hedge_delay_ms: u64,
+    /// A Release file that is kept is served as it is when its mirror has not
+    /// begun to answer after this long. apt gives up after 30 seconds.
+    #[serde(deserialize_with = "in_range::<1, 25, _>")]
+    pub kept_release_after_seconds: u64,
     /// Files fetched at a time from one mirror, each on a connection of its own.
     /// What passes through comes beside them.
     #[serde(deserialize_with = "in_range::<1, 256, _>")]
@@ -236,6 +245,7 @@ impl Default for MirrorConfig {
             retries: 5,
             retry_delay_ms: 250,
             hedge_delay_ms: 1500,
+            kept_release_after_seconds: 10,
             connections_per_host: 16,
             apt_dir: PathBuf::from("/etc/apt"),
         }

@@ -5,7 +5,9 @@
 //! nobody claims to have the file, it is asked as a plain proxy would.
 
 mod counted;
+mod evidence;
 mod hopes;
+mod liars;
 mod lookup;
 mod requests;
 mod run;
@@ -26,7 +28,9 @@ use crate::peer;
 use crate::publisher::Publisher;
 use crate::upstream::Fault;
 
+use evidence::Evidence;
 use hopes::Hopes;
+use liars::Liars;
 use lookup::Lookup;
 use run::{Outcome, Run};
 
@@ -43,6 +47,7 @@ pub struct Exchange {
     publisher: Publisher,
     requests: Arc<Semaphore>,
     hopes: Arc<Hopes>,
+    liars: Arc<Liars>,
 }
 
 impl Exchange {
@@ -50,7 +55,8 @@ impl Exchange {
     #[must_use]
     pub fn new(context: Arc<Context>, dht: Dht, publisher: Publisher) -> Self {
         let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Self { context, dht, peers: Arc::default(), publisher, requests, hopes: Arc::default() }
+        let liars = Arc::new(Liars::new(Duration::from_secs(context.config.peers.distrust_seconds)));
+        Self { context, dht, peers: Arc::default(), publisher, requests, hopes: Arc::default(), liars }
     }
 
     /// A file came into the cache, so peers may be told of it.
@@ -69,6 +75,8 @@ impl Exchange {
         mirror: &Mirror,
         wanted: Expectation,
     ) -> Result<Verified, MirrorError> {
+        let mut evidence = Evidence::default();
+        let mut verified = None;
         if let Some(size) = wanted.size {
             // Without a size nothing can be planned; and no index has named the file, so that no
             // peer announces it.
@@ -81,13 +89,35 @@ impl Exchange {
                     own,
                 };
                 let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
-                match run.carry_out(lookup).await? {
-                    Outcome::Complete(verified) => return Ok(verified),
+                match run.carry_out(lookup, &mut evidence).await? {
+                    Outcome::Complete(complete) => verified = Some(complete),
                     Outcome::MirrorAlone => {}
                 }
             }
         }
-        from_mirror(fetch, mirror).await
+        let verified = match verified {
+            Some(verified) => verified,
+            None => from_mirror(fetch, mirror, &mut evidence).await?,
+        };
+        // A file of an older generation says nothing about the pieces of this one.
+        if verified.sha256() == wanted.sha256 && evidence.is_doubtful() {
+            self.judge(evidence, fetch).await;
+        }
+        Ok(verified)
+    }
+
+    /// Distrusts who gave other bytes than the right file has.
+    async fn judge(&self, evidence: Evidence, fetch: &Arc<Fetch>) {
+        let file = Arc::clone(fetch.file());
+        match smol::unblock(move || evidence.liars(&file)).await {
+            Ok(liars) => {
+                for peer in liars {
+                    tracing::info!(%peer, "a peer gave wrong bytes, and is asked for nothing for some time");
+                    self.liars.add(peer, std::time::Instant::now());
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot read what was fetched"),
+        }
     }
 
     /// How long the mirror waits for peers at most.
@@ -116,7 +146,11 @@ impl Exchange {
 }
 
 /// Lets the mirror fill what is missing; if the file is wrong then, also what peers had given.
-async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, MirrorError> {
+async fn from_mirror(
+    fetch: &Arc<Fetch>,
+    mirror: &Mirror,
+    evidence: &mut Evidence,
+) -> Result<Verified, MirrorError> {
     loop {
         mirror.fill(fetch, 0..MAX_LEN).await?;
         let verified = digest(fetch).await?;
@@ -124,6 +158,7 @@ async fn from_mirror(fetch: &Arc<Fetch>, mirror: &Mirror) -> Result<Verified, Mi
             return Ok(verified);
         }
         fetch.discard_peer_bytes(&(0..MAX_LEN));
+        evidence.discarded(&(0..MAX_LEN));
     }
 }
 

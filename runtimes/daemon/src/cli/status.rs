@@ -16,6 +16,16 @@ pub fn render(status: &Value) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
     }
+    for release in status.list("/releases/unconfirmed") {
+        let release = Status(release);
+        let _ = writeln!(
+            lines,
+            "attention      {} is served as it is kept, for {} now: {}",
+            release.text("/name"),
+            duration(release.number("/for_seconds")),
+            release.text("/why")
+        );
+    }
     lines
 }
 
@@ -109,9 +119,12 @@ impl Status<'_> {
         bytesize::ByteSize(self.number(pointer)).display().iec().to_string()
     }
 
+    fn list(&self, pointer: &str) -> &[Value] {
+        self.0.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
     fn own_addresses(&self) -> String {
-        let addresses = self.0["own_addresses"].as_array().map_or(&[][..], Vec::as_slice);
-        let addresses: Vec<&str> = addresses.iter().filter_map(Value::as_str).collect();
+        let addresses: Vec<&str> = self.list("/own_addresses").iter().filter_map(Value::as_str).collect();
         match addresses.as_slice() {
             [] => "not yet: nothing is offered until other nodes have told this one's address".to_owned(),
             known => format!("as {}", known.join(" and ")),
@@ -193,6 +206,18 @@ mod tests {
              on offer       405 files\n\
              hash table     12 nodes known, 60 values kept for others under 44 keys\n"
         );
+    }
+
+    #[test]
+    fn a_mirror_that_cannot_be_asked_is_spoken_of() {
+        let stats = Stats::default();
+        stats.releases.unconfirmed.insert("http://m/InRelease", "Connection refused");
+        let text = render(&document(&stats));
+        let line =
+            "attention      http://m/InRelease is served as it is kept, for 0 s now: Connection refused\n";
+        assert!(text.ends_with(line), "{text}");
+        stats.releases.unconfirmed.remove("http://m/InRelease");
+        assert!(!render(&document(&stats)).contains("attention"));
     }
 
     #[test]

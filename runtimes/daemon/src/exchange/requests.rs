@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use khashmir::Id;
@@ -16,6 +17,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::lock::{Mutex, Semaphore};
 use smol::stream::StreamExt as _;
 
+use super::liars::Liars;
 use super::{Exchange, Lookup};
 use crate::dht::Dht;
 use crate::fetch::{Fetch, Mirror, MirrorError};
@@ -44,6 +46,7 @@ pub(super) enum Told {
 /// A piece as it came from a peer.
 #[derive(Debug)]
 pub(super) struct Piece {
+    pub(super) peer: SocketAddr,
     pub(super) offset: u64,
     pub(super) sha1: [u8; 20],
     pub(super) bytes: Bytes,
@@ -64,6 +67,7 @@ pub(super) struct Requests {
     target: Target,
     dht: Dht,
     peers: Arc<peer::Client>,
+    liars: Arc<Liars>,
     permits: Arc<Semaphore>,
     running: HashMap<RequestId, Running>,
     /// One turn for each peer: a file uses one connection to it, in order.
@@ -87,6 +91,7 @@ impl Requests {
             target,
             dht: exchange.dht.clone(),
             peers: Arc::clone(&exchange.peers),
+            liars: Arc::clone(&exchange.liars),
             permits: Arc::clone(&exchange.requests),
             running: HashMap::new(),
             turns: HashMap::new(),
@@ -122,8 +127,12 @@ impl Requests {
             (Source::Peer(peer), What::Piece { offset, len, .. }) => {
                 let ask = self.ask(peer, self.piece(offset, len), progress);
                 smol::spawn(async move {
-                    let piece =
-                        ask.await.map(|bytes| Piece { offset, sha1: Sha1::digest(&bytes).into(), bytes });
+                    let piece = ask.await.map(|bytes| Piece {
+                        peer,
+                        offset,
+                        sha1: Sha1::digest(&bytes).into(),
+                        bytes,
+                    });
                     tell(&teller, Told::Piece(id, piece)).await;
                 })
             }
@@ -191,11 +200,16 @@ impl Requests {
         wanted: Wanted,
         progress: P,
     ) -> impl Future<Output = Result<Bytes, Failure>> + use<P> + Send {
-        let (peers, permits) = (Arc::clone(&self.peers), Arc::clone(&self.permits));
+        let (peers, liars, permits) =
+            (Arc::clone(&self.peers), Arc::clone(&self.liars), Arc::clone(&self.permits));
         let turn = Arc::clone(self.turns.entry(peer).or_default());
         async move {
             let _turn = turn.lock().await;
             let _permit = permits.acquire().await;
+            // Another download may have found it out meanwhile.
+            if liars.contain(peer.ip(), Instant::now()) {
+                return Err(Failure::NotFound);
+            }
             peers.get(peer, &wanted, progress).await.map_err(|error| {
                 tracing::debug!(%peer, %error, "a peer did not give what was asked for");
                 error.failure

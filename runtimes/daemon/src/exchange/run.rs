@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use khashmir::claim::Claim;
 use khashmir::download::{Action, Download, Event, FailedBecause, Failure, Verdict};
 use khashmir_apt::Sha256;
 use smol::Timer;
 use smol::future::FutureExt as _;
 
 use super::counted::Counted;
+use super::evidence::Evidence;
+use super::liars::Liars;
 use super::requests::{Piece, Requests, Target, Told};
 use super::{Exchange, Lookup, digest};
 use crate::Context;
@@ -20,6 +23,7 @@ use crate::upstream::Fault;
 #[derive(Debug)]
 pub(super) struct Run {
     context: Arc<Context>,
+    liars: Arc<Liars>,
     plan: Download,
     fetch: Arc<Fetch>,
     size: u64,
@@ -53,6 +57,7 @@ impl Run {
         let target = Target { fetch: Arc::clone(fetch), mirror: mirror.clone(), sha256, size };
         Self {
             context: Arc::clone(&exchange.context),
+            liars: Arc::clone(&exchange.liars),
             plan,
             fetch: Arc::clone(fetch),
             size,
@@ -64,13 +69,17 @@ impl Run {
         }
     }
 
-    /// Carries the plan out.
-    pub(super) async fn carry_out(mut self, lookup: Lookup) -> Result<Outcome, MirrorError> {
+    /// Carries the plan out, and notes who gave what.
+    pub(super) async fn carry_out(
+        mut self,
+        lookup: Lookup,
+        evidence: &mut Evidence,
+    ) -> Result<Outcome, MirrorError> {
         self.requests.look_up(lookup);
         loop {
             // First what is no longer there, then who is to send it again.
             while let Some(event) = self.plan.poll_event() {
-                let outcome = self.on_event(event).await?;
+                let outcome = self.on_event(event, evidence).await?;
                 self.counted.update(&self.context.stats, self.plan.stats());
                 if let Some(outcome) = outcome {
                     return Ok(outcome);
@@ -83,7 +92,7 @@ impl Run {
                         self.plan.handle_progress(self.now(), id, received);
                     }
                     let nobody_has_it = matches!(told, Told::LookupEnded) && self.nobody_has_it();
-                    self.on_told(told).await?;
+                    self.on_told(told, evidence).await?;
                     self.counted.update(&self.context.stats, self.plan.stats());
                     if nobody_has_it {
                         return Ok(Outcome::MirrorAlone);
@@ -129,9 +138,14 @@ impl Run {
         claims <= stats.claims_refused && self.requests.is_empty()
     }
 
-    async fn on_told(&mut self, told: Told) -> Result<(), MirrorError> {
+    async fn on_told(&mut self, told: Told, evidence: &mut Evidence) -> Result<(), MirrorError> {
         let now = self.now();
         match told {
+            Told::Value(value, key)
+                if Claim::decode(&value, key).is_ok_and(|claim| self.liars.made(&claim, Instant::now())) =>
+            {
+                self.context.stats.claims.distrusted.increment();
+            }
             Told::Value(value, key) => self.plan.handle_value(now, &value, key),
             Told::LookupEnded => self.plan.handle_lookup_ended(now),
             Told::Progress => {}
@@ -141,8 +155,12 @@ impl Run {
             Told::Piece(id, Err(failure)) => {
                 let _discarded = self.plan.handle_piece(now, id, Err(failure));
             }
-            Told::Piece(id, Ok(Piece { offset, sha1, bytes })) => {
-                if self.plan.handle_piece(now, id, Ok(sha1)) == Verdict::Keep {
+            Told::Piece(id, Ok(Piece { peer, offset, sha1, bytes })) => {
+                let range = offset..offset + bytes.len() as u64;
+                if self.plan.handle_piece(now, id, Ok(sha1)) == Verdict::Discard {
+                    evidence.refused(peer, range, sha1);
+                } else {
+                    evidence.kept(peer, range, sha1);
                     self.fetch
                         .write_at(offset, bytes, Origin::Peer)
                         .await
@@ -175,9 +193,14 @@ impl Run {
         }
     }
 
-    async fn on_event(&mut self, event: Event) -> Result<Option<Outcome>, MirrorError> {
+    async fn on_event(
+        &mut self,
+        event: Event,
+        evidence: &mut Evidence,
+    ) -> Result<Option<Outcome>, MirrorError> {
         match event {
             Event::Discarded { offset, len } => {
+                evidence.discarded(&(offset..offset + len));
                 let fetch = Arc::clone(&self.fetch);
                 smol::unblock(move || fetch.discard_peer_bytes(&(offset..offset + len))).await;
             }
@@ -196,7 +219,10 @@ impl Run {
                 tracing::debug!(%because, "no peer can give what is missing");
                 match self.mirror_lacks_it.take() {
                     // Pieces of the wanted file have no place in another.
-                    Some(MirrorError::OtherFile { .. }) => self.fetch.discard_peer_bytes(&(0..MAX_LEN)),
+                    Some(MirrorError::OtherFile { .. }) => {
+                        evidence.discarded(&(0..MAX_LEN));
+                        self.fetch.discard_peer_bytes(&(0..MAX_LEN));
+                    }
                     Some(error) => return Err(error),
                     None => {}
                 }

@@ -1,7 +1,9 @@
-//! Files that change under their names: kept, and revalidated at the mirror each time.
+//! Files that change under their names: kept, and revalidated at the mirror each time. One that is
+//! kept is better than none: it is served as it is while the mirror cannot be asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http::header::{
@@ -10,6 +12,7 @@ use http::header::{
 };
 use khashmir_apt::http::{RequestHead, Validators};
 use khashmir_apt::url::Upstream;
+use smol::future::FutureExt as _;
 use smol::lock::OnceCell;
 
 use super::Proxy;
@@ -86,6 +89,13 @@ fn answer(request: &RequestHead, kept: &Kept) -> Message {
     message
 }
 
+impl Kept {
+    fn new(document: Document, is_new: bool) -> Self {
+        let body = bytes::Bytes::from(document.body.clone());
+        Self { document, body, is_new }
+    }
+}
+
 impl Documents {
     pub(super) fn new(context: Arc<Context>, client: Arc<Client>) -> Self {
         Self { context, client, rounds: Mutex::default() }
@@ -121,29 +131,55 @@ impl Documents {
         });
         let mut request = Request::get(url.clone());
         request.headers = conditions(known.as_ref());
+        let limit = Duration::from_secs(self.context.config.mirror.kept_release_after_seconds);
+        let until = known.as_ref().map(|_| Instant::now() + limit);
+        let unconfirmed = &self.context.stats.releases.unconfirmed;
         let mut patience = self.client.patience();
-        loop {
-            let fault = match self.ask(&request, known.as_ref()).await {
+        let fault = loop {
+            let fault = match self.ask(&request, known.as_ref(), until).await {
                 Ok((document, is_new)) => {
                     if is_new {
                         self.keep(key, &document).await;
                     }
-                    let body = bytes::Bytes::from(document.body.clone());
-                    return Refreshed::Document(Arc::new(Kept { document, body, is_new }));
+                    unconfirmed.remove(key);
+                    return Refreshed::Document(Arc::new(Kept::new(document, is_new)));
                 }
-                Err(NotGiven::Rejected(rejection)) => return Refreshed::Rejected(Arc::new(rejection)),
+                Err(NotGiven::Rejected(rejection)) => {
+                    unconfirmed.remove(key);
+                    return Refreshed::Rejected(Arc::new(rejection));
+                }
                 Err(NotGiven::Fault(fault)) => fault,
             };
-            if let Err(fault) = patience.bear(fault).await {
+            match before(until, patience.bear(fault.clone())).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => break fault,
+            }
+        };
+        match known {
+            Some(document) if matches!(fault, Fault::Transient { .. }) => {
+                let of = document.last_modified.as_deref().unwrap_or("an unknown date");
+                tracing::warn!(%url, %fault, of, "the mirror cannot be asked: served as it is kept");
+                self.context.stats.releases.served_unconfirmed.increment();
+                unconfirmed.insert(key, &fault.to_string());
+                Refreshed::Document(Arc::new(Kept::new(document, false)))
+            }
+            _ => {
                 tracing::warn!(%url, %fault, "a document cannot be had");
-                return Refreshed::Failed(fault);
+                Refreshed::Failed(fault)
             }
         }
     }
 
-    /// Asks once; also tells whether the document differs from the known one.
-    async fn ask(&self, request: &Request, known: Option<&Document>) -> Result<(Document, bool), NotGiven> {
-        let response = self.client.send(request).await?;
+    /// Asks once, and waits until then for an answer to begin; also tells whether the document
+    /// differs from the known one.
+    async fn ask(
+        &self,
+        request: &Request,
+        known: Option<&Document>,
+        until: Option<Instant>,
+    ) -> Result<(Document, bool), NotGiven> {
+        let in_vain = || Fault::transient("no answer in time");
+        let response = before(until, self.client.send(request)).await.ok_or_else(in_vain)??;
         match (response.status, known) {
             (StatusCode::NOT_MODIFIED, Some(known)) => {
                 response.body.drain().await;
@@ -178,6 +214,18 @@ impl Documents {
     fn rounds(&self) -> MutexGuard<'_, HashMap<String, Round>> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a future gives, unless it takes until then.
+async fn before<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    let late = async {
+        match until {
+            Some(until) => drop(smol::Timer::at(until).await),
+            None => smol::future::pending().await,
+        }
+        None
+    };
+    async { Some(future.await) }.or(late).await
 }
 
 /// Why one round brought no document.

@@ -2,6 +2,7 @@
 //! directory, signals.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ pub struct Machine {
     proxy: Cell<SocketAddr>,
     peers: Cell<SocketAddr>,
     hedge_delay_ms: u32,
+    /// Further lines of its configuration, each with the table that it belongs to.
+    lines: Vec<(&'static str, String)>,
 }
 
 /// A running daemon; dropped, it is killed.
@@ -53,30 +56,50 @@ impl Machine {
             proxy: Cell::new(SocketAddr::from(([127, 0, 0, 1], 0))),
             peers: Cell::new(SocketAddr::new(ip.parse().unwrap(), 0)),
             hedge_delay_ms: 1_500,
+            lines: Vec::new(),
         }
     }
 
     /// Its daemon waits for late peers as long as it may, however slow the computer
     /// that runs the test: what comes from the mirror then is what no peer had.
     pub fn patient(self) -> Machine {
-        Machine { hedge_delay_ms: 25_000, ..self }
+        self.hedging_after(25_000)
+    }
+
+    /// After so long its daemon asks somebody else for what is late.
+    pub fn hedging_after(self, hedge_delay_ms: u32) -> Machine {
+        Machine { hedge_delay_ms, ..self }
+    }
+
+    /// A further line of its configuration, in this table.
+    pub fn with(mut self, table: &'static str, line: impl Into<String>) -> Machine {
+        self.lines.push((table, line.into()));
+        self
     }
 
     fn configuration(&self) -> String {
         let bootstrap: Vec<_> = self.bootstrap.iter().map(SocketAddr::to_string).collect();
-        format!(
-            "[proxy]\nlisten = \"{}\"\nallowed_upstreams = [\"{}\"]\n\
-             [peers]\nlisten = \"{}\"\n\
-             [dht]\nbootstrap = {bootstrap:?}\n\
-             local_networks = [\"127.0.0.0/8\"]\nuncounted_networks = [\"127.0.0.0/8\"]\n\
-             [mirror]\napt_dir = {:?}\nhedge_delay_ms = {}\n\
-             [log]\nlevel = \"debug\"\n",
-            self.proxy.get(),
-            self.mirror,
-            self.peers.get(),
-            self.directory.path().join("apt"),
-            self.hedge_delay_ms,
-        )
+        let apt_dir = self.directory.path().join("apt");
+        let mut tables = BTreeMap::from([
+            (
+                "proxy",
+                format!("listen = \"{}\"\nallowed_upstreams = [\"{}\"]\n", self.proxy.get(), self.mirror),
+            ),
+            ("peers", format!("listen = \"{}\"\n", self.peers.get())),
+            (
+                "dht",
+                format!(
+                    "bootstrap = {bootstrap:?}\nlocal_networks = [\"127.0.0.0/8\"]\n\
+                     uncounted_networks = [\"127.0.0.0/8\"]\n"
+                ),
+            ),
+            ("mirror", format!("apt_dir = {apt_dir:?}\nhedge_delay_ms = {}\n", self.hedge_delay_ms)),
+            ("log", "level = \"debug\"\n".to_owned()),
+        ]);
+        for (table, line) in &self.lines {
+            *tables.entry(table).or_default() += &format!("{line}\n");
+        }
+        tables.iter().map(|(table, lines)| format!("[{table}]\n{lines}")).collect()
     }
 
     /// Starts the daemon and waits until it says where it listens.
@@ -144,6 +167,11 @@ impl Daemon {
         let status = self.status();
         let number = status.pointer(pointer).and_then(Value::as_u64);
         number.unwrap_or_else(|| panic!("no number {pointer} in {status:#}"))
+    }
+
+    /// What it wrote so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// Waits until a number of the status is as wanted.

@@ -9,9 +9,13 @@
 mod apt;
 mod archive;
 mod daemon;
+#[allow(dead_code)]
+#[path = "../peers/liar.rs"]
+mod liar;
 mod mirror;
 
 mod faults;
 mod harness;
 mod install;
 mod peers;
+mod stubborn;

@@ -1,12 +1,13 @@
-//! A mirror that remembers every request and misbehaves on demand.
+//! A mirror, or a peer's server, that remembers every request and misbehaves on demand.
 //!
-//! It serves a directory over HTTP/1.1 as ordinary mirrors do: keep-alive,
-//! pipelining, single ranges, validators. Each connection has a thread that reads
-//! requests ahead and one that answers them in order.
+//! It serves files over HTTP/1.1 as ordinary mirrors do: keep-alive, pipelining, single
+//! ranges, validators. Each connection has a thread that reads requests ahead and one
+//! that answers them in order.
 
 mod answer;
 mod faults;
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use faults::{Fault, Gate};
 
-use answer::Answer;
+use answer::{Answer, Content};
 use faults::Faults;
 
 /// How long a story waits for something to be seen at the mirror.
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// Percent-decoded.
+    /// Percent-decoded; that of a hash as it came.
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -51,13 +52,13 @@ impl Request {
 /// A running mirror; dropped, it stops.
 #[derive(Debug)]
 pub struct Mirror {
-    address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    root: PathBuf,
+    address: SocketAddr,
+    content: Content,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -73,10 +74,20 @@ struct State {
 impl Mirror {
     /// Serves the files below `root` on a free loopback port.
     pub fn serve(root: PathBuf) -> Mirror {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::start("127.0.0.1", Content::Below(root))
+    }
+
+    /// A peer's server at a loopback address, which serves these files under these paths.
+    pub fn peer(ip: &str, files: HashMap<String, Arc<[u8]>>) -> Mirror {
+        Self::start(ip, Content::Files(files))
+    }
+
+    fn start(ip: &str, content: Content) -> Mirror {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { root, state: Mutex::default(), changed: Condvar::new() });
-        let mirror = Mirror { address, shared: Arc::clone(&shared) };
+        let shared = Shared { address, content, state: Mutex::default(), changed: Condvar::new() };
+        let shared = Arc::new(shared);
+        let mirror = Mirror { shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mut state = shared.lock();
@@ -92,40 +103,31 @@ impl Mirror {
         mirror
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Its loopback address and port.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.shared.address
     }
 
     /// From now on every connection is refused, and those that exist are cut.
     pub fn stop(&self) {
-        let mut state = self.shared.lock();
-        if std::mem::replace(&mut state.stopped, true) {
-            return;
-        }
-        for connection in state.connections.drain(..) {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-        state.faults.clear();
-        drop(state);
-        // Wakes the thread that accepts; once it is gone, the port is closed.
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address).is_ok() {
-            assert!(Instant::now() < deadline, "the mirror does not stop");
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.shared.stop();
     }
 
     /// Does `fault` to the next `times` requests whose path contains `part`.
     pub fn fault(&self, part: &str, times: usize, fault: Fault) {
-        self.shared.lock().faults.add(part, 0, times, fault);
+        self.fault_after(0, part, times, fault);
+    }
+
+    /// The same, but the next `skip` such requests are spared.
+    pub fn fault_after(&self, skip: usize, part: &str, times: usize, fault: Fault) {
+        self.shared.lock().faults.add(part, skip, times, fault);
     }
 
     /// Holds back the answer to every request whose path contains `part`, from the
     /// one after the next `skip` on, until the gate is opened.
     pub fn withhold(&self, part: &str, skip: usize) -> Gate {
         let gate = Gate::default();
-        self.shared.lock().faults.add(part, skip, usize::MAX, Fault::Withhold(gate.clone()));
+        self.fault_after(skip, part, usize::MAX, Fault::Withhold(gate.clone()));
         gate
     }
 
@@ -177,6 +179,24 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
+    fn stop(&self) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.stopped, true) {
+            return;
+        }
+        for connection in state.connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        state.faults.clear();
+        drop(state);
+        // Wakes the thread that accepts; once it is gone, the port is closed.
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).is_ok() {
+            assert!(Instant::now() < deadline, "the mirror does not stop");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Changes one entry of the log, and wakes who waits for it.
     fn note(&self, index: usize, change: impl FnOnce(&mut Request)) {
         change(&mut self.lock().log[index]);
@@ -223,10 +243,13 @@ impl Shared {
         for (index, faults) in turns {
             if open {
                 let request = self.lock().log[index].clone();
-                let answer = Answer::to(&request, &self.root, &faults);
+                let answer = Answer::to(&request, &self.content, &faults);
                 open = self.send(stream, index, &answer).is_ok();
                 if !open {
                     let _ = stream.shutdown(Shutdown::Both);
+                }
+                if answer.vanish {
+                    self.stop();
                 }
             }
             self.note(index, |request| request.finished = true);
@@ -244,15 +267,42 @@ impl Shared {
         self.note(index, |request| request.status = Some(answer.status));
         let began = Instant::now();
         let mut sent = 0;
-        for block in answer.body.chunks(32_768) {
-            stream.write_all(block)?;
-            sent += block.len() as u64;
-            self.note(index, |request| request.sent = sent);
-            if let Some(rate) = answer.bytes_per_second {
-                let due = Duration::from_secs_f64(sent as f64 / rate as f64);
-                thread::sleep(due.saturating_sub(began.elapsed()));
+        loop {
+            let mut body = answer.body.as_slice();
+            while !body.is_empty() {
+                let mut len = body.len().min(32_768);
+                if let Some(rate) = answer.bytes_per_second {
+                    // Twenty times a second, as far as there are bytes for it.
+                    len = len.min(usize::try_from(rate / 20).unwrap().max(1));
+                }
+                if let Some((after, gate)) = &answer.stall {
+                    match usize::try_from(after.saturating_sub(sent)).unwrap() {
+                        0 => gate.pass(),
+                        left => len = len.min(left),
+                    }
+                }
+                let (block, rest) = body.split_at(len);
+                body = rest;
+                match answer.endless {
+                    true => stream.write_all(&chunk(block))?,
+                    false => stream.write_all(block)?,
+                }
+                sent += block.len() as u64;
+                self.note(index, |request| request.sent = sent);
+                if let Some(rate) = answer.bytes_per_second {
+                    let due = Duration::from_secs_f64(sent as f64 / rate as f64);
+                    thread::sleep(due.saturating_sub(began.elapsed()));
+                }
+            }
+            if !answer.endless {
+                break;
             }
         }
         if answer.cut { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
+}
+
+/// One chunk of a body whose length is not told (RFC 9112, section 7.1).
+fn chunk(block: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", block.len()).as_bytes(), block, b"\r\n"].concat()
 }

@@ -51,7 +51,7 @@ fn neighbours_that_never_help_are_soon_not_waited_for() {
     let archive = Archive::of(&packages);
     let mirror = Mirror::of(&archive, |_| None);
     let machine = Setup { hedge_delay_ms: 1000, ..Setup::at("127.0.0.1") }.start(&mirror);
-    let neighbour = Liar::joining(&machine);
+    let neighbour = Liar::joining(machine.peers());
     wait("they know each other", || machine.status()["dht"]["contacts"] == 1);
     neighbour.fall_silent();
 

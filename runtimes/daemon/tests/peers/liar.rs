@@ -1,4 +1,4 @@
-//! Peers that are not what they claim to be: a node that announces, and a server that does as told.
+//! A node that announces what it likes.
 
 use std::net::SocketAddr;
 
@@ -7,23 +7,20 @@ use khashmir::{Config, Id};
 use khashmir_apt::Sha256;
 use khashmir_smol::{Dht, Sockets};
 
-use super::machine::Machine;
-use super::mirror::{Act, Asked, Mirror};
-
 /// A node beside the daemons.
 pub struct Liar {
     dht: Dht,
 }
 
 impl Liar {
-    /// A node that has joined the network of `machine`.
-    pub fn joining(machine: &Machine) -> Self {
+    /// A node that has joined the network of the machine that others reach there.
+    pub fn joining(machine: SocketAddr) -> Self {
         let mut config = Config::default();
         config.local_networks = vec!["127.0.0.0/8".parse().unwrap()];
         config.uncounted_networks = config.local_networks.clone();
         let sockets = Sockets::bind(&["127.0.9.9:0".parse().unwrap()]).unwrap();
         let dht = Dht::start(sockets, config).unwrap();
-        assert!(smol::block_on(dht.join(&[machine.peers()])).unwrap() > 0);
+        assert!(smol::block_on(dht.join(&[machine])).unwrap() > 0);
         Self { dht }
     }
 
@@ -48,9 +45,4 @@ pub fn piece_hashes(content: &[u8]) -> PieceHashes {
     let mut hasher = PieceHasher::new();
     hasher.update(content);
     hasher.finish()
-}
-
-/// A server of peers that does this for every file and all piece hashes.
-pub fn server(act: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Mirror {
-    Mirror::start(act)
 }

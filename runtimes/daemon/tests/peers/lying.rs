@@ -3,9 +3,9 @@
 use khashmir::claim::PieceHashesRef;
 
 use super::archive::{Archive, content};
-use super::liar::{Liar, piece_hashes, server};
+use super::liar::{Liar, piece_hashes};
 use super::machine::{Machine, Setup, asked_for};
-use super::mirror::{Act, Mirror};
+use super::mirror::{Act, Asked, Mirror};
 
 const PIECE: usize = 524_288;
 
@@ -23,8 +23,13 @@ fn scene(len: usize, setup: impl Fn(Setup) -> Setup) -> Scene {
     let mirror = Mirror::of(&archive, |_| None);
     let machine = setup(Setup::at("127.0.0.1")).start(&mirror);
     machine.update(&mirror, &archive);
-    let liar = Liar::joining(&machine);
+    let liar = Liar::joining(machine.peers());
     Scene { package, mirror, machine, liar }
+}
+
+/// A server of peers that does this for every file and all piece hashes.
+fn server(act: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Mirror {
+    Mirror::start(act)
 }
 
 impl Scene {
@@ -51,7 +56,7 @@ fn a_corrupting_peer_is_told_from_an_honest_one() {
     let mirror = Mirror::of(&archive, |_| None);
     let a = Setup::at("127.0.0.1").start(&mirror);
     let b = Setup::at("127.0.0.2").joining(&a).start(&mirror);
-    let liar = Liar::joining(&a);
+    let liar = Liar::joining(a.peers());
     a.update(&mirror, &archive);
     a.install(&mirror, "p.deb");
     a.wait_announced(2);

@@ -11,9 +11,20 @@ pub enum Fault {
     Rate(u64),
     /// The connection ends after this many bytes of the body.
     Cut(u64),
+    /// After this many bytes of the body nothing more comes until the gate is open.
+    Stall(u64, Gate),
+    /// The connection ends after this many bytes of the body, and from then on every other is
+    /// refused.
+    Vanish(u64),
+    /// The body is repeated without end.
+    Endless,
+    /// The range that follows by one byte the one asked for.
+    OtherRange,
+    /// The whole file, whatever range was asked for.
+    Whole,
     /// The connection ends before the answer begins.
     Silence,
-    /// One byte in the middle of the file is wrong.
+    /// One byte in the middle of what is sent is wrong.
     Alter,
     /// Another file's bytes are served in place of this one's.
     Replace(Arc<[u8]>),
@@ -58,7 +69,7 @@ impl Faults {
     /// Forgets all faults and opens all gates.
     pub fn clear(&mut self) {
         for rule in self.0.drain(..) {
-            if let Fault::Withhold(gate) = rule.fault {
+            if let Fault::Withhold(gate) | Fault::Stall(_, gate) = rule.fault {
                 gate.open();
             }
         }
