@@ -102,8 +102,8 @@ pub struct Upkeep {
     pub stale_after: Duration,
     /// Failures in a row before a contact is removed. 3.
     pub max_failures: u8,
-    /// A NAT may let somebody in for this long after its node has sent something there. 180 s: RFC 4787
-    /// asks for two minutes at least, and many do not wait longer than that.
+    /// A NAT may let somebody in for this long after its node has sent something there. 120 s: RFC 4787
+    /// asks for two minutes at least, and few wait longer.
     pub nat_timeout: Duration,
     /// A value expires unless stored again. 3 h.
     pub value_lifetime: Duration,
@@ -127,7 +127,7 @@ impl Upkeep {
         reping_after: Duration::from_secs(900),
         stale_after: Duration::from_secs(900),
         max_failures: 3,
-        nat_timeout: Duration::from_secs(180),
+        nat_timeout: Duration::from_secs(120),
         value_lifetime: Duration::from_secs(3 * 3600),
         republish_after: Duration::from_secs(9000),
         republish_spacing: Duration::from_secs(3),
@@ -184,6 +184,7 @@ impl Config {
             ("upkeep.rejoin_after", upkeep.rejoin_after),
             ("lookup.retransmission.resend_after", retransmission.resend_after[0]),
             ("lookup.retransmission.resend_after", retransmission.resend_after[1]),
+            ("lookup.retransmission.resend_after", retransmission.resend_after[2]),
             ("lookup.retransmission.fail_after", retransmission.fail_after),
             ("lookup.retransmission.soonest", retransmission.soonest),
             ("limits.lookup_duration", self.limits.lookup_duration),
@@ -200,6 +201,8 @@ impl Config {
             ("get_rounds", u64::from(self.get_rounds)),
             ("upkeep.max_failures", u64::from(upkeep.max_failures)),
             ("lookup.parallelism", u64::from(self.lookup.parallelism)),
+            ("lookup.opening", u64::from(self.lookup.opening)),
+            ("lookup.enough", u64::from(self.lookup.enough)),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(ConfigError::Zero(name));

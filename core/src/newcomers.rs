@@ -1,7 +1,8 @@
 //! Who queried us, and is worth a ping once it has been silent for long enough.
 //!
 //! A NAT lets us reach a node behind it for a while after it has sent us something. Only an answer
-//! to a ping that comes out of the blue shows that others reach it too.
+//! to a ping that comes out of the blue shows that others reach it too. All of them have proved
+//! their addresses: a forged query makes no newcomer.
 
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
@@ -25,8 +26,8 @@ pub struct Newcomers {
 enum State {
     /// To be pinged then.
     Waiting(Instant),
-    /// Pinged; what it sends in the meantime changes nothing.
-    Pinged(Instant),
+    /// Its ping is under way.
+    Pinged,
     /// It did not answer: not pinged again until then.
     Refused(Instant),
 }
@@ -39,20 +40,24 @@ impl Newcomers {
 
     /// `addr`, which may become a contact, has sent us something.
     pub fn heard(&mut self, now: Instant, addr: SocketAddr) {
-        match self.all.get_mut(&addr) {
-            Some(State::Waiting(at)) => *at = now + self.silence,
-            Some(State::Refused(until)) if *until > now => {}
-            Some(State::Pinged(_)) => {}
-            Some(state) => *state = State::Waiting(now + self.silence),
-            None => {
-                if self.all.len() >= CAPACITY {
-                    self.all.retain(|_, state| !matches!(state, State::Refused(until) | State::Pinged(until) if *until <= now));
-                }
-                if self.all.len() < CAPACITY {
-                    self.all.insert(addr, State::Waiting(now + self.silence));
-                }
-            }
+        if self.has_refused(now, &addr) {
+            return;
         }
+        let has_place = self.all.contains_key(&addr) || self.all.len() < CAPACITY;
+        if !has_place && !self.forget_a_refusal() {
+            return;
+        }
+        self.all.insert(addr, State::Waiting(now + self.silence));
+    }
+
+    /// Makes room: forgets the one that was refused longest ago. Returns whether there was one.
+    fn forget_a_refusal(&mut self) -> bool {
+        let refused = self.all.iter().filter_map(|(addr, state)| match state {
+            State::Refused(until) => Some((*until, *addr)),
+            State::Waiting(_) | State::Pinged => None,
+        });
+        let first = refused.min();
+        first.is_some_and(|(_, addr)| self.all.remove(&addr).is_some())
     }
 
     /// `addr` is a contact now, or cannot become one.
@@ -63,10 +68,15 @@ impl Newcomers {
     /// `addr` did not answer its ping.
     pub fn refused(&mut self, now: Instant, addr: &SocketAddr) {
         if let Some(state) = self.all.get_mut(addr)
-            && matches!(state, State::Pinged(_))
+            && *state == State::Pinged
         {
             *state = State::Refused(now + self.silence * AFTER_REFUSAL);
         }
+    }
+
+    /// Whether `addr` did not answer its ping lately.
+    pub fn has_refused(&self, now: Instant, addr: &SocketAddr) -> bool {
+        matches!(self.all.get(addr), Some(State::Refused(until)) if *until > now)
     }
 
     /// When the next ping is due.
@@ -79,7 +89,64 @@ impl Newcomers {
     pub fn take_due(&mut self, now: Instant) -> Option<SocketAddr> {
         let is_due = |state: &State| matches!(state, State::Waiting(at) if *at <= now);
         let (addr, state) = self.all.iter_mut().find(|(_, state)| is_due(state))?;
-        *state = State::Pinged(now + self.silence);
+        *state = State::Pinged;
         Some(*addr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_secs(120);
+
+    fn at(secs: u64) -> Instant {
+        Instant::ORIGIN + Duration::from_secs(secs)
+    }
+
+    fn addr(n: u16) -> SocketAddr {
+        ([10, 0, (n >> 8) as u8, n as u8], 9978).into()
+    }
+
+    #[test]
+    fn whoever_goes_on_sending_is_pinged_only_when_it_is_silent() {
+        let mut newcomers = Newcomers::new(SILENCE);
+        newcomers.heard(at(0), addr(1));
+        newcomers.heard(at(100), addr(1));
+        assert_eq!(newcomers.next_ping_at(), Some(at(220)));
+        assert_eq!(newcomers.take_due(at(219)), None);
+        assert_eq!(newcomers.take_due(at(220)), Some(addr(1)));
+        assert_eq!((newcomers.take_due(at(220)), newcomers.next_ping_at()), (None, None), "once");
+        newcomers.heard(at(221), addr(1));
+        assert_eq!(newcomers.next_ping_at(), Some(at(341)), "its answer came too soon after a query");
+    }
+
+    #[test]
+    fn whoever_could_not_be_reached_is_left_alone_for_a_while() {
+        let mut newcomers = Newcomers::new(SILENCE);
+        newcomers.heard(at(0), addr(1));
+        newcomers.refused(at(1), &addr(1));
+        assert!(!newcomers.has_refused(at(1), &addr(1)), "another ping than ours failed");
+        newcomers.take_due(at(120));
+        newcomers.refused(at(130), &addr(1));
+        newcomers.heard(at(200), addr(1));
+        assert!(newcomers.has_refused(at(200), &addr(1)));
+        assert_eq!(newcomers.next_ping_at(), None);
+        let later = at(131) + SILENCE * AFTER_REFUSAL;
+        assert!(!newcomers.has_refused(later, &addr(1)));
+        newcomers.heard(later, addr(1));
+        assert_eq!(newcomers.next_ping_at(), Some(later + SILENCE));
+    }
+
+    #[test]
+    fn there_are_never_too_many_and_refusals_make_room() {
+        let mut newcomers = Newcomers::new(SILENCE);
+        (0..1000).for_each(|n| newcomers.heard(at(0), addr(n)));
+        assert_eq!(newcomers.all.len(), CAPACITY);
+        let first = newcomers.take_due(at(120));
+        newcomers.refused(at(120), &first.unwrap());
+        newcomers.heard(at(121), addr(2000));
+        assert_eq!(newcomers.all.len(), CAPACITY);
+        assert!(newcomers.all.contains_key(&addr(2000)));
     }
 }

@@ -175,9 +175,11 @@ impl<P: Copy> Transactions<P> {
 }
 
 impl<P> Transaction<P> {
-    /// How long the answer that comes `now` took, if it is certain which transmission it answers.
+    /// How long the answer that comes `now` took, if it is in time: before the request was, or might
+    /// have been, sent again, so that it is certain which transmission it answers.
     pub fn round_trip(&self, now: Instant) -> Option<Duration> {
-        (self.transmissions == 1).then(|| now.saturating_duration_since(self.started))
+        let took = now.saturating_duration_since(self.started);
+        (self.transmissions == 1 && took <= self.schedule.resend_after[0]).then_some(took)
     }
 
     /// Whether it was not sent as often as its schedule says.

@@ -14,7 +14,7 @@ use crate::outside::OutsideVotes;
 use crate::prefix::NetworkPrefix;
 use crate::rng::{Purpose as Stream, Rng};
 use crate::round_trip::RoundTrips;
-use crate::routing::{Room, RoutingTable};
+use crate::routing::{Answer, Room, RoutingTable};
 use crate::store::Store;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
@@ -22,6 +22,7 @@ use crate::token::Tokens;
 use crate::transaction::{Request, Transactions};
 use bytes::{Bytes, BytesMut};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 
 /// What the answer to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +258,8 @@ impl Parts {
         }
         let room = self.table(&contact.addr).room(now, &contact, counted);
         let has_room = matches!(room, Room::Free | Room::AfterPing(_));
-        if has_room && counted && self.asks_out_of_the_blue(&contact.addr) {
+        // Who has not proved its address is pinged at once for that; then this goes on below.
+        if has_room && self.proofs.is_proved(now, &contact.addr) && self.needs_silence(&contact.addr) {
             self.newcomers.heard(now, contact.addr);
             self.schedule_newcomers();
             return false;
@@ -265,30 +267,47 @@ impl Parts {
         has_room
     }
 
-    /// Whether only an answer to a query out of the blue makes a contact of `addr`.
-    fn asks_out_of_the_blue(&self, addr: &SocketAddr) -> bool {
-        self.config.lookup.admission == Admission::Reach && self.tables[Family::of(addr) as usize].is_settled()
+    /// Whether only an answer to a query out of the blue makes a contact of `addr`. Where addresses
+    /// are not counted, there is no NAT to think of.
+    fn needs_silence(&self, addr: &SocketAddr) -> bool {
+        self.config.lookup.admission == Admission::Reach
+            && self.tables[Family::of(addr) as usize].is_settled()
     }
 
     /// `contact` answered a query of ours rightly.
-    pub(super) fn contact_answered(&mut self, contact: Contact) {
+    pub(super) fn contact_answered(&mut self, contact: Contact, round_trip: Option<Duration>) {
         if !self.allows(&contact.addr) {
             return;
         }
         let (now, counted) = (self.now, self.counts(&contact.addr));
-        let reached = !counted
-            || self.config.lookup.admission != Admission::Reach
-            || !self.budget.has_queried(now.saturating_sub(self.config.upkeep.nat_timeout), &contact.addr.ip());
-        let known = || self.tables[Family::of(&contact.addr) as usize].room(now, &contact, counted);
-        if !reached && self.asks_out_of_the_blue(&contact.addr) && known() != Room::Known {
-            return;
+        let silent_since = now.saturating_sub(self.config.upkeep.nat_timeout);
+        let reached = self.config.lookup.admission != Admission::Reach
+            || !counted
+            || !self.budget.has_queried(silent_since, &contact.addr.ip());
+        if !reached && self.needs_silence(&contact.addr) {
+            match self.table(&contact.addr).room(now, &contact, counted) {
+                Room::Known => {}
+                Room::None => return self.newcomers.forget(&contact.addr),
+                Room::Free | Room::AfterPing(_) => {
+                    self.newcomers.heard(now, contact.addr);
+                    return self.schedule_newcomers();
+                }
+            }
         }
         self.newcomers.forget(&contact.addr);
-        let oldest = self.table(&contact.addr).answered(now, contact, counted, reached);
+        let oldest =
+            self.table(&contact.addr).answered(now, Answer { contact, counted, reached, round_trip });
         self.schedule_re_ping();
         if let Some(oldest) = oldest {
             self.ping(oldest, true);
         }
+    }
+
+    /// Whether there is reason to believe that `contact` will not answer.
+    pub(super) fn doubts(&self, contact: &Contact) -> bool {
+        self.config.lookup.passes_over()
+            && (self.newcomers.has_refused(self.now, &contact.addr)
+                || self.tables[Family::of(&contact.addr) as usize].doubts(contact))
     }
 
     /// A query of ours to `contact` failed.

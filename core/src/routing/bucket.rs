@@ -1,10 +1,12 @@
 //! One bucket.
 
+use super::Answer;
 use crate::id::Contact;
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use arrayvec::ArrayVec;
+use core::time::Duration;
 
 /// A contact in the table.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Entry {
     pub(super) failures: u8,
     /// Whether it answered when no NAT can have let us through as somebody it had just talked to.
     pub(super) reached: bool,
+    /// How long the last of its answers took that was in time.
+    pub(super) round_trip: Option<Duration>,
     /// When it is to be pinged again.
     pub(super) ping_at: Option<Instant>,
 }
@@ -26,9 +30,8 @@ pub(super) struct Entry {
 pub(super) struct Bucket {
     /// The one heard of longest ago first.
     pub(super) entries: ArrayVec<Entry, K>,
-    /// Answered while the bucket was full: takes the place of the oldest if that fails. With
-    /// whether it is counted, and was reached.
-    pub(super) candidate: Option<(Contact, bool, bool)>,
+    /// Answered while the bucket was full: takes the place of the oldest if that fails.
+    pub(super) candidate: Option<Answer>,
     /// When a lookup last had its target here; `None`: not since we joined.
     pub(super) looked_up: Option<Instant>,
 }
@@ -45,14 +48,21 @@ impl Bucket {
         Bucket { entries: ArrayVec::new(), candidate: None, looked_up: Some(now) }
     }
 
-    /// Moves `contact`, which answered, to the end. Returns whether it is here.
-    pub(super) fn heard(&mut self, contact: &Contact, now: Instant, reached: bool) -> bool {
-        let Some(at) = self.entries.iter().position(|entry| entry.contact == *contact) else {
+    /// Moves the contact that answered to the end; if it is still not known to be reachable, it is
+    /// pinged `later`. `forgives`: whether its failures are forgotten. Returns whether it is here.
+    pub(super) fn heard(&mut self, now: Instant, answer: &Answer, later: Duration, forgives: bool) -> bool {
+        let Some(at) = self.entries.iter().position(|entry| entry.contact == answer.contact) else {
             return false;
         };
         let entry = &mut self.entries[at];
-        entry.failures = 0;
-        entry.reached |= reached;
+        if forgives {
+            entry.failures = 0;
+        }
+        entry.reached |= answer.reached;
+        entry.round_trip = answer.round_trip.or(entry.round_trip);
+        if !entry.reached {
+            entry.ping_at.get_or_insert(now + later);
+        }
         entry.heard = now;
         if at == 0 {
             // The oldest lives: whoever waited for its place waits for the next to fall silent.
@@ -73,7 +83,7 @@ impl Bucket {
         let leaves = |contact: &Contact| !stays(contact);
         let split = Bucket {
             entries: self.entries.iter().filter(|entry| leaves(&entry.contact)).cloned().collect(),
-            candidate: self.candidate.take_if(|(candidate, ..)| leaves(candidate)),
+            candidate: self.candidate.take_if(|candidate| leaves(&candidate.contact)),
             looked_up: self.looked_up,
         };
         self.entries.retain(|entry| stays(&entry.contact));

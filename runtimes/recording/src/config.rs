@@ -59,9 +59,20 @@ dictionary!(Config {
     limits,
 });
 
-dictionary!(LookupPolicy { parallelism, retransmission, admission, leap_frog, abort_early, re_ping });
+dictionary!(LookupPolicy {
+    parallelism,
+    retransmission,
+    admission,
+    leap_frog,
+    abort_early,
+    re_ping,
+    opening,
+    patience,
+    enough,
+    prefer_sound,
+});
 
-dictionary!(Retransmission { resend_after, fail_after });
+dictionary!(Retransmission { resend_after, fail_after, soonest });
 
 dictionary!(Upkeep {
     checkpoint_interval,
@@ -71,6 +82,7 @@ dictionary!(Upkeep {
     reping_after,
     stale_after,
     max_failures,
+    nat_timeout,
     value_lifetime,
     republish_after,
     republish_spacing,
