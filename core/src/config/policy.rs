@@ -109,9 +109,12 @@ impl LookupPolicy {
     /// The most requests that [`parallelism`](Self::parallelism) may ask for.
     pub const MAX_PARALLELISM: u8 = 16;
 
+    /// [`patience`](Self::patience) with, or [`enough`](Self::enough) of, all K closest.
+    pub const ALL_CLOSEST: u8 = 8;
+
     /// Whether late requests give their places to others.
     pub(crate) fn passes_over(&self) -> bool {
-        usize::from(self.patience) < crate::krpc::K
+        self.patience < LookupPolicy::ALL_CLOSEST
     }
 
     /// Khashmir before the papers.
@@ -122,9 +125,9 @@ impl LookupPolicy {
         leap_frog: false,
         abort_early: false,
         re_ping: false,
-        opening: 16,
-        patience: 8,
-        enough: 8,
+        opening: LookupPolicy::MAX_PARALLELISM,
+        patience: LookupPolicy::ALL_CLOSEST,
+        enough: LookupPolicy::ALL_CLOSEST,
         prefer_sound: false,
     };
     /// Requests are sent again, and only who answers becomes a contact.
@@ -146,7 +149,7 @@ impl LookupPolicy {
         parallelism: 6,
         retransmission: Retransmission::DEFAULT,
         admission: Admission::Reach,
-        opening: 3,
+        opening: 2,
         patience: 3,
         enough: 6,
         prefer_sound: true,

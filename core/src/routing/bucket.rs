@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) failures: u8,
     /// Whether it answered when no NAT can have let us through as somebody it had just talked to.
     pub(super) reached: bool,
+    /// Whether it ever answered in time since it last failed.
+    pub(super) timely: bool,
     /// How long the last of its answers took that was in time.
     pub(super) round_trip: Option<Duration>,
     /// When it is to be pinged again.
@@ -39,7 +41,7 @@ pub(super) struct Bucket {
 impl Entry {
     /// Whether others would reach it, as far as we know.
     pub(super) fn is_sound(&self) -> bool {
-        self.failures == 0 && self.reached
+        self.failures == 0 && self.reached && self.timely
     }
 }
 
@@ -57,6 +59,7 @@ impl Bucket {
         let entry = &mut self.entries[at];
         if forgives {
             entry.failures = 0;
+            entry.timely = true;
         }
         entry.reached |= answer.reached;
         entry.round_trip = answer.round_trip.or(entry.round_trip);

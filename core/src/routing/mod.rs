@@ -329,7 +329,7 @@ impl RoutingTable {
     }
 
     fn insert(&mut self, now: Instant, answer: Answer) {
-        let failures = u8::from(self.is_too_late(&answer));
+        let timely = !self.is_too_late(&answer);
         let Answer { contact, counted, reached, round_trip } = answer;
         let mut index = self.index(&contact.id);
         while self.buckets[index].entries.is_full() && self.is_last(index) {
@@ -339,16 +339,19 @@ impl RoutingTable {
             self.buckets.push(split);
             index = self.index(&contact.id);
         }
-        let ping_at = match reached {
-            true => self.re_ping.then_some(now + self.upkeep.reping_after),
-            false => Some(now + self.upkeep.nat_timeout),
+        // One that was reached out of the blue needs no second look because of NATs.
+        let ping_at = match (reached, self.prefer_sound) {
+            (true, true) => None,
+            (true, false) => self.re_ping.then_some(now + self.upkeep.reping_after),
+            (false, _) => Some(now + self.upkeep.nat_timeout),
         };
         self.buckets[index].insert(Entry {
             contact,
             counted,
             heard: now,
-            failures,
+            failures: 0,
             reached,
+            timely,
             round_trip,
             ping_at,
         });
