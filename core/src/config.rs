@@ -35,6 +35,10 @@ pub struct Config {
     /// `get_value` queries to one contact, at most, where its values do not fit one response.
     /// Default: 8.
     pub get_rounds: u8,
+    /// Whether a get asks for values as soon as it knows who holds some, not only when its search has
+    /// ended, which one node that is gone delays by the time after which a request fails. Default:
+    /// no (2008).
+    pub early_values: bool,
     /// Whether others may store values here; if not, tokens are withheld. Default: true.
     pub accept_stores: bool,
     /// Periods of upkeep.
@@ -54,6 +58,7 @@ impl Default for Config {
             store_copies: 6,
             get_answers: 6,
             get_rounds: 8,
+            early_values: false,
             accept_stores: true,
             upkeep: Upkeep::KHASHMIR_2008,
             limits: Limits::DEFAULT,

@@ -8,18 +8,39 @@ use crate::config::{Limits, LookupPolicy};
 use crate::id::{Contact, Distance, Id};
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
+use core::ops::Deref;
 use core::time::Duration;
 
 /// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
 pub const MAX_TOKEN_LEN: usize = 64;
 
-/// A token as another node gave it.
-pub type ForeignToken = ArrayVec<u8, MAX_TOKEN_LEN>;
+/// A token as another node gave it, of [`MAX_TOKEN_LEN`] bytes at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignToken(Box<[u8]>);
+
+impl ForeignToken {
+    /// The token; `None` if it is too long.
+    pub fn new(token: &[u8]) -> Option<ForeignToken> {
+        (token.len() <= MAX_TOKEN_LEN).then(|| ForeignToken(token.into()))
+    }
+}
+
+impl Deref for ForeignToken {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Contacts that a frontier holds; beyond it the farthest goes.
 const MAX_CANDIDATES: usize = 128;
+
+/// By how many a frontier grows: most hold about 40.
+const MORE_CANDIDATES: usize = 16;
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +139,9 @@ impl Lookup {
             self.candidates.pop();
         }
         let candidate = Candidate { contact, num: 0, token: None, distance, known, state: State::New };
+        if self.candidates.len() == self.candidates.capacity() {
+            self.candidates.reserve_exact(MORE_CANDIDATES);
+        }
         self.candidates.insert(at, candidate);
     }
 

@@ -84,6 +84,8 @@ pub(super) struct Parts {
     pub(super) outside: [OutsideVotes; 2],
     pub(super) outbox: Outbox,
     pub(super) events: Events,
+    /// Not before this is the next contact pinged again.
+    pub(super) re_ping_from: Instant,
     pub(super) timers: Timers,
     pub(super) stats: Stats,
 }
@@ -104,10 +106,11 @@ impl Parts {
             tokens: Tokens::new(&mut token),
             store: Store::new(&limits, config.upkeep.value_lifetime, key()),
             proofs: Proofs::new(&limits, key()),
-            budget: QueryBudget::new(&limits, key()),
+            budget: QueryBudget::new(&limits, config.upkeep.nat_timeout, key()),
             outside: [(); 2].map(|()| OutsideVotes::new(limits.outside_votes)),
             outbox: Outbox::new(limits.outbox_datagrams),
             events: Events::new(&limits),
+            re_ping_from: now,
             timers: Timers::default(),
             stats: Stats::default(),
             rngs: Rngs {
@@ -357,6 +360,6 @@ impl Parts {
 
     pub(super) fn schedule_re_ping(&mut self) {
         let next = self.tables.iter().filter_map(RoutingTable::next_ping_at).min();
-        self.timers.set(Timer::RePing, next);
+        self.timers.set(Timer::RePing, next.map(|next| next.max(self.re_ping_from)));
     }
 }

@@ -336,6 +336,8 @@ impl RoutingTable {
             let own_id = self.own_id;
             let stays = |contact: &Contact| own_id.common_prefix_len(&contact.id) as usize == index;
             let split = self.buckets[index].split_off(stays);
+            // There are few, and each takes much.
+            self.buckets.reserve_exact(1);
             self.buckets.push(split);
             index = self.index(&contact.id);
         }

@@ -54,6 +54,7 @@ dictionary!(Config {
     store_copies,
     get_answers,
     get_rounds,
+    early_values,
     accept_stores,
     upkeep,
     limits,

@@ -19,6 +19,7 @@ use super::parts::{Parts, Purpose};
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, ErrorCode, Method, Response, TransactionId};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -56,7 +57,8 @@ pub(super) enum Kind {
 /// All operations in progress.
 #[derive(Debug, Default)]
 pub(super) struct Operations {
-    running: BTreeMap<OpId, Operation>,
+    /// In boxes: a map has room for several, and each is large.
+    running: BTreeMap<OpId, Box<Operation>>,
     /// Those that have something to ask for which there was no room.
     starved: BTreeSet<OpId>,
     begun: u64,
@@ -189,7 +191,7 @@ impl Operations {
         self.upkeep += usize::from(is_upkeep);
         let deadline = parts.now + parts.config.limits.lookup_duration;
         let operation = Operation { kind, is_upkeep, started: parts.now, deadline, outstanding: Vec::new() };
-        self.running.insert(op, operation);
+        self.running.insert(op, Box::new(operation));
         (op, self.advance(parts, op))
     }
 
@@ -321,7 +323,7 @@ impl Operations {
         op: OpId,
         act: impl FnOnce(&mut Kind, &mut Asker<'_>) -> T,
     ) -> Option<T> {
-        let Operation { kind, outstanding, started, .. } = self.running.get_mut(&op)?;
+        let Operation { kind, outstanding, started, .. } = &mut **self.running.get_mut(&op)?;
         let mut asker = Asker { parts, op, started: *started, outstanding, is_starved: false };
         let result = act(kind, &mut asker);
         if asker.is_starved {

@@ -78,7 +78,7 @@ impl Put {
         match (target.state, method) {
             (State::Storing, Method::StoreValue) => target.state = State::Stored,
             (State::RenewingToken, Method::FindNode) => {
-                target.token = response.token.and_then(|token| ForeignToken::try_from(token).ok());
+                target.token = response.token.and_then(ForeignToken::new);
                 target.state = State::Waiting;
             }
             // A late answer to the search.

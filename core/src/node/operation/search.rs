@@ -45,7 +45,7 @@ impl Search {
             }
         }
         let num = response.num.and_then(|num| num.try_into().ok()).unwrap_or(0);
-        let token = response.token.and_then(|token| ForeignToken::try_from(token).ok());
+        let token = response.token.and_then(ForeignToken::new);
         self.lookups[Family::of(&from.addr) as usize].answered(from, num, token);
     }
 

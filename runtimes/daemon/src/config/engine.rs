@@ -129,11 +129,14 @@ knobs! {
 knobs! {
     /// How a file is downloaded from peers and the mirror.
     DownloadsConfig = DownloadConfig, DownloadConfig::default();
-    // By `[mirror]` and what is known of the mirror, by the node and its `local_networks`.
-    elsewhere(mirror_delay mirror mirror_rate mirror_retry address_families own local_networks);
+    // By `[mirror]` and what is known of mirror and peers, by the node and its `local_networks`.
+    elsewhere(
+        wanted mirror_delay late_silent mirror mirror_rate mirror_retry address_families own local_networks
+    );
     gather_ms: Millis<0, 10_000> = gather;
     late_min_ms: Millis<1, 60_000> = late_min;
     late_max_ms: Millis<1, 60_000> = late_max;
+    mirror_probe_ms: Millis<1, 60_000> = mirror_probe;
     stall_seconds: Seconds<1, 600> = stall;
     piece_timeout_seconds: Seconds<1, 3600> = piece_timeout;
     lookup_timeout_seconds: Seconds<1, 600> = lookup_timeout;
@@ -190,6 +193,7 @@ impl DhtConfig {
             store_copies: self.store_copies.to_engine(),
             get_answers: self.get_answers.to_engine(),
             get_rounds: self.get_rounds.to_engine(),
+            early_values: self.early_values,
             accept_stores: self.accept_stores,
             upkeep: self.upkeep.to_engine(),
             limits: Limits {

@@ -65,7 +65,7 @@ fn known_keys() -> BTreeMap<String, Vec<String>> {
 fn the_example_mentions_every_key() {
     let all: toml::Value = toml::from_str(&example(true)).unwrap();
     let keys = known_keys();
-    assert_eq!(keys.len(), 12, "{keys:?}");
+    assert_eq!(keys.len(), 13, "{keys:?}");
     for (table, keys) in keys {
         let written = table.split('.').filter(|name| !name.is_empty()).fold(&all, |all, name| &all[name]);
         for key in keys {
@@ -93,11 +93,12 @@ fn engine(config: &Config) -> khashmir::Config {
 }
 
 #[test]
-fn the_defaults_are_the_engines_but_for_queries_per_address() {
+fn the_defaults_are_the_engines_but_for_what_a_daemon_needs() {
     let ours = engine(&Config::default());
     let mut theirs = khashmir::Config { address_families: AddressFamilies::Both, ..Default::default() };
     assert_ne!(ours, theirs);
     theirs.limits.queries_per_second_and_source = 512;
+    theirs.early_values = true;
     assert_eq!(ours, theirs);
     assert_eq!(Config::default().downloads.engine(), DownloadConfig::default());
 }

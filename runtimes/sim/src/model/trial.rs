@@ -171,7 +171,8 @@ impl Trial {
         }
         let means = by_node.values().map(|all| all.iter().sum::<f64>() / all.len() as f64);
         let contacts = joined.iter().flat_map(|node| network.node(*node).contacts());
-        let contacts: Vec<Kind> = contacts.map(|contact| kinds[network.by_addr[&contact.addr].0]).collect();
+        let contacts: Vec<Kind> =
+            contacts.map(|contact| kinds[network.by_ip[&contact.addr.ip()].0]).collect();
         let share = |bad: &dyn Fn(&Kind) -> bool| {
             contacts.iter().filter(|kind| bad(kind)).count() as f64 / contacts.len().max(1) as f64
         };
