@@ -6,6 +6,7 @@ use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU64;
+use core::time::Duration;
 
 /// The addresses that lately proved that they receive what is sent to them.
 ///
@@ -86,21 +87,25 @@ impl Remembered for Proof {
 /// then only the budget for all holds it.
 #[derive(Clone, Debug)]
 pub struct QueryBudget {
-    /// None: lifted.
-    per_source: Option<(Rate, RecentTable<NetworkPrefix, Source>)>,
+    /// None: lifted; then it is only noted when a source queried.
+    per_source: Option<Rate>,
+    sources: RecentTable<NetworkPrefix, Source>,
+    /// For how long it is known that a source has queried.
+    memory: Duration,
     in_all: Option<(Rate, Bucket)>,
 }
 
 impl QueryBudget {
-    /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least.
-    pub fn new(limits: &Limits, key: HashKey) -> QueryBudget {
+    /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least. `memory`: for
+    /// how long it is known that a source has queried.
+    pub fn new(limits: &Limits, memory: Duration, key: HashKey) -> QueryBudget {
         let burst_seconds = limits.query_burst_seconds;
-        let Some(source) = Rate::new(limits.queries_per_second_and_source, burst_seconds) else {
-            return QueryBudget { per_source: None, in_all: None };
-        };
-        let in_all = Rate::new(limits.queries_per_second, burst_seconds);
+        let per_source = Rate::new(limits.queries_per_second_and_source, burst_seconds);
+        let in_all = per_source.and_then(|_| Rate::new(limits.queries_per_second, burst_seconds));
         QueryBudget {
-            per_source: Some((source, RecentTable::new(limits.query_sources, key))),
+            per_source,
+            sources: RecentTable::new(limits.query_sources, key),
+            memory,
             in_all: in_all.map(|rate| (rate, Bucket::full(&rate, Instant::ORIGIN))),
         }
     }
@@ -116,13 +121,12 @@ impl QueryBudget {
     ///
     /// A source that is over its own budget takes nothing from the others'.
     pub fn admit(&mut self, now: Instant, ip: &IpAddr) -> bool {
-        if let Some((rate, sources)) = &mut self.per_source {
-            let is_void = |source: &Source| source.bucket.is_full(rate, now);
-            let new = |hash| Source { hash, bucket: Bucket::full(rate, now) };
-            let source = sources.entry(&NetworkPrefix::source(ip), is_void, new);
-            if !source.bucket.take(rate, now) {
-                return false;
-            }
+        let (rate, since) = (self.per_source.unwrap_or_default(), now.saturating_sub(self.memory));
+        let is_void = |source: &Source| source.bucket.filled_at < since && source.bucket.is_full(&rate, now);
+        let new = |hash| Source { hash, bucket: Bucket::full(&rate, now) };
+        let source = self.sources.entry(&NetworkPrefix::source(ip), is_void, new);
+        if !source.bucket.take(&rate, now) && self.per_source.is_some() {
+            return false;
         }
         match &mut self.in_all {
             Some((rate, bucket)) => bucket.take(rate, now),
@@ -131,11 +135,19 @@ impl QueryBudget {
     }
 }
 
+impl QueryBudget {
+    /// Whether a query from `ip` came after `since`.
+    pub fn has_queried(&self, since: Instant, ip: &IpAddr) -> bool {
+        let source = self.sources.get(&NetworkPrefix::source(ip));
+        source.is_some_and(|source| source.bucket.filled_at > since)
+    }
+}
+
 /// Millionths of a query: one query a second is exactly one of these a microsecond, so that
 /// refilling rounds nothing, however often it is done.
 const QUERY: u64 = 1_000_000;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Rate {
     per_second: u32,
     /// In millionths of a query.
@@ -223,7 +235,7 @@ mod tests {
             query_burst_seconds: burst_seconds,
             ..Limits::DEFAULT
         };
-        QueryBudget::new(&limits, key())
+        QueryBudget::new(&limits, Duration::ZERO, key())
     }
 
     fn host(last: u8) -> IpAddr {

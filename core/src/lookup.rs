@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::ops::Deref;
+use core::time::Duration;
 
 /// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
 pub const MAX_TOKEN_LEN: usize = 64;
@@ -61,6 +62,8 @@ pub struct Lookup {
     /// Closest to the target first.
     candidates: Vec<Candidate>,
     queries: usize,
+    /// Answers of others that came.
+    answers: usize,
 }
 
 /// A contact in the frontier.
@@ -73,14 +76,27 @@ pub struct Candidate {
     /// Its token, if it gave one.
     pub token: Option<ForeignToken>,
     distance: Distance,
-    counted: bool,
+    known: Known,
     state: State,
+}
+
+/// What is known of a contact before it is queried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Whether it is one of few allowed in its prefix.
+    pub counted: bool,
+    /// Whether it is queried, but not waited for.
+    pub doubtful: bool,
+    /// How long its last answer took.
+    pub round_trip: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     New,
     Queried,
+    /// Queried, and its answer is late.
+    Late,
     /// Queried, but it has lost its place.
     Abandoned,
     Answered,
@@ -90,10 +106,17 @@ enum State {
 /// Contacts that bound the search, as positions in the frontier.
 type Window = ArrayVec<usize, K>;
 
+impl Candidate {
+    /// Smaller for those that can be expected to answer sooner.
+    fn haste(&self) -> Duration {
+        self.known.round_trip.unwrap_or(Duration::MAX)
+    }
+}
+
 impl Lookup {
     /// A lookup for `target` that knows nobody yet.
     pub fn new(target: Id) -> Lookup {
-        Lookup { target, candidates: Vec::new(), queries: 0 }
+        Lookup { target, candidates: Vec::new(), queries: 0, answers: 0 }
     }
 
     /// What is looked for.
@@ -101,9 +124,8 @@ impl Lookup {
         &self.target
     }
 
-    /// Puts a contact into the frontier, unless it is there. `counted`: whether it is one of few
-    /// allowed in its prefix.
-    pub fn found(&mut self, contact: Contact, counted: bool) {
+    /// Puts a contact into the frontier, unless it is there.
+    pub fn found(&mut self, contact: Contact, known: Known) {
         let distance = contact.id.distance(&self.target);
         let at = self.candidates.partition_point(|other| other.distance < distance);
         let same = self.candidates[at..].iter().take_while(|other| other.distance == distance);
@@ -116,7 +138,7 @@ impl Lookup {
             }
             self.candidates.pop();
         }
-        let candidate = Candidate { contact, num: 0, token: None, distance, counted, state: State::New };
+        let candidate = Candidate { contact, num: 0, token: None, distance, known, state: State::New };
         if self.candidates.len() == self.candidates.capacity() {
             self.candidates.reserve_exact(MORE_CANDIDATES);
         }
@@ -129,7 +151,9 @@ impl Lookup {
         if let Some(candidate) = self.candidate(contact) {
             candidate.num = num;
             candidate.token = token;
+            let was_asked = candidate.state != State::New;
             candidate.state = State::Answered;
+            self.answers += usize::from(was_asked);
         }
     }
 
@@ -149,22 +173,43 @@ impl Lookup {
         }
     }
 
+    /// The answer of a contact that was queried is late.
+    pub fn late(&mut self, contact: &Contact) {
+        if let Some(candidate) = self.candidate(contact)
+            && candidate.state == State::Queried
+        {
+            candidate.state = State::Late;
+        }
+    }
+
     /// What to do next; call it until it says [`Step::Wait`] or [`Step::Done`].
     pub fn step(&mut self, policy: &LookupPolicy, limits: &Limits) -> Step {
-        let live = self.select(limits, |candidate| candidate.state != State::Failed);
-        let window = if policy.leap_frog { live.clone() } else { self.select(limits, |_| true) };
+        let waited_for = self.waited_for(policy, limits);
         let state = |at: &usize| self.candidates[*at].state;
-        if policy.abort_early && live.is_full() && live.iter().all(|at| state(at) == State::Answered) {
+        let live = self.select(limits, |at, candidate| match candidate.state {
+            State::Failed => false,
+            State::Late => waited_for.contains(&at),
+            _ => true,
+        });
+        let answers = |window: &[usize]| window.iter().filter(|at| state(at) == State::Answered).count();
+        let all_asked = live.is_full() && live.iter().all(|at| state(at) != State::New);
+        let enough = answers(&live) >= K.min(policy.enough.into());
+        if policy.abort_early && all_asked && enough && answers(&waited_for) == waited_for.len() {
             return Step::Done;
         }
+        let window = if policy.leap_frog { live } else { self.select(limits, |_, _| true) };
         let outstanding = self.candidates.iter().filter(|c| c.state == State::Queried).count();
-        let next = window.iter().copied().find(|at| state(at) == State::New);
+        let is_opening = self.answers == 0 && policy.opening < policy.parallelism;
+        let new = window.iter().copied().filter(|at| state(at) == State::New);
+        let next = if is_opening { new.min_by_key(|at| self.candidates[*at].haste()) } else { new.min() };
         match next {
             Some(at) if self.queries < limits.lookup_queries => {
-                if outstanding < usize::from(policy.parallelism) {
+                let places = if is_opening { policy.opening } else { policy.parallelism };
+                if outstanding < usize::from(places) {
                     self.queries += 1;
-                    self.candidates[at].state = State::Queried;
-                    return Step::Query(self.candidates[at].contact);
+                    let candidate = &mut self.candidates[at];
+                    candidate.state = if candidate.known.doubtful { State::Late } else { State::Queried };
+                    return Step::Query(candidate.contact);
                 }
                 match self.overtaken(&window).filter(|_| policy.leap_frog) {
                     Some(overtaken) => {
@@ -174,15 +219,25 @@ impl Lookup {
                     None => Step::Wait,
                 }
             }
-            _ if outstanding == 0 => Step::Done,
+            _ if outstanding == 0 && !waited_for.iter().any(|at| state(at) == State::Late) => Step::Done,
             _ => Step::Wait,
         }
+    }
+
+    /// Who is waited for, though late: the closest that have not failed, doubtful ones aside.
+    fn waited_for(&self, policy: &LookupPolicy, limits: &Limits) -> Window {
+        let mut closest = self.select(limits, |_, candidate| {
+            let doubted = candidate.state == State::Late && candidate.known.doubtful;
+            candidate.state != State::Failed && !doubted
+        });
+        closest.truncate(policy.patience.into());
+        closest
     }
 
     /// The up to K closest contacts that answered, closest first.
     pub fn closest(&self, limits: &Limits) -> impl Iterator<Item = &Candidate> {
         let answered = |candidate: &Candidate| candidate.state == State::Answered;
-        self.select(limits, answered).into_iter().map(|at| &self.candidates[at])
+        self.select(limits, |_, candidate| answered(candidate)).into_iter().map(|at| &self.candidates[at])
     }
 
     /// All contacts that answered and hold values, closest first.
@@ -195,13 +250,13 @@ impl Lookup {
     }
 
     /// The K closest that `qualify`, with a bound on how many share a prefix.
-    fn select(&self, limits: &Limits, qualify: impl Fn(&Candidate) -> bool) -> Window {
+    fn select(&self, limits: &Limits, qualify: impl Fn(usize, &Candidate) -> bool) -> Window {
         let mut window = Window::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
             if window.is_full() {
                 break;
             }
-            if qualify(candidate) && !self.is_crowded(&window, candidate, limits) {
+            if qualify(at, candidate) && !self.is_crowded(&window, candidate, limits) {
                 window.push(at);
             }
         }
@@ -212,9 +267,9 @@ impl Lookup {
         let prefix = |candidate: &Candidate| NetworkPrefix::of(&candidate.contact.addr.ip());
         let neighbour = |at: &&usize| {
             let other = &self.candidates[**at];
-            other.counted && prefix(other) == prefix(candidate)
+            other.known.counted && prefix(other) == prefix(candidate)
         };
-        candidate.counted && window.iter().filter(neighbour).count() >= limits.closest_per_prefix
+        candidate.known.counted && window.iter().filter(neighbour).count() >= limits.closest_per_prefix
     }
 
     /// The farthest contact that was queried and is no longer among the K closest.
@@ -231,6 +286,8 @@ mod tests {
     use super::*;
     use khashmir_testing::quickcheck;
 
+    const COUNTED: Known = Known { counted: true, doubtful: false, round_trip: None };
+
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
         id[19] = n;
@@ -239,7 +296,7 @@ mod tests {
 
     fn lookup(found: impl IntoIterator<Item = u8>) -> Lookup {
         let mut lookup = Lookup::new(Id([0; 20]));
-        found.into_iter().for_each(|n| lookup.found(contact(n), true));
+        found.into_iter().for_each(|n| lookup.found(contact(n), COUNTED));
         lookup
     }
 
@@ -274,7 +331,7 @@ mod tests {
         let policy = LookupPolicy::KHASHMIR_2008;
         let mut lookup = lookup(11..=18);
         assert_eq!(queried(&mut lookup, &policy).len(), 8);
-        lookup.found(contact(1), true);
+        lookup.found(contact(1), COUNTED);
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Abandon(contact(18)));
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Query(contact(1)));
         lookup.answered(&contact(18), 1, None);
@@ -288,7 +345,7 @@ mod tests {
             let policy = LookupPolicy { parallelism: 16, ..policy };
             let mut lookup = lookup(10..=17);
             queried(&mut lookup, &policy);
-            (1..=8).for_each(|n| lookup.found(contact(n), true));
+            (1..=8).for_each(|n| lookup.found(contact(n), COUNTED));
             queried(&mut lookup, &policy);
             (1..=8).for_each(|n| lookup.answered(&contact(n), 0, None));
             assert_eq!(lookup.step(&policy, &Limits::DEFAULT), step);
@@ -300,7 +357,7 @@ mod tests {
         let policy = LookupPolicy { parallelism: 16, leap_frog: false, ..LookupPolicy::ABORT_EARLY };
         let mut lookup = lookup(10..=18);
         queried(&mut lookup, &policy);
-        lookup.found(contact(1), true);
+        lookup.found(contact(1), COUNTED);
         assert_eq!(queried(&mut lookup, &policy), [1]);
         (10..=17).for_each(|n| lookup.answered(&contact(n), 0, None));
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Wait);
@@ -309,10 +366,55 @@ mod tests {
     }
 
     #[test]
+    fn a_late_request_gives_its_place_and_only_the_closest_are_waited_for() {
+        let policy = LookupPolicy { opening: 16, ..LookupPolicy::DEFAULT };
+        let mut lookup = lookup(1..=12);
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5, 6]);
+        for n in [3, 4] {
+            lookup.late(&contact(n));
+        }
+        assert_eq!(queried(&mut lookup, &policy), [7, 8], "the ninth takes the place of the fourth alone");
+        for n in [1, 2, 5, 6, 7, 8] {
+            lookup.answered(&contact(n), 0, None);
+            queried(&mut lookup, &policy);
+        }
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Wait, "for the third");
+        lookup.answered(&contact(3), 0, None);
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
+        lookup.answered(&contact(4), 1, None);
+        assert_eq!(lookup.holders().count(), 1, "a late answer counts");
+    }
+
+    #[test]
+    fn a_lookup_opens_with_the_fastest_and_goes_on_with_the_closest() {
+        let policy = LookupPolicy { opening: 2, ..LookupPolicy::DEFAULT };
+        let mut lookup = Lookup::new(Id([0; 20]));
+        for n in 1..=8 {
+            let round_trip = Some(Duration::from_millis(100 - u64::from(n)));
+            lookup.found(contact(n), Known { round_trip, ..COUNTED });
+        }
+        assert_eq!(queried(&mut lookup, &policy), [8, 7]);
+        lookup.answered(&contact(7), 0, None);
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn doubtful_contacts_are_asked_and_not_waited_for() {
+        let policy = LookupPolicy { opening: 16, ..LookupPolicy::DEFAULT };
+        let mut lookup = Lookup::new(Id([0; 20]));
+        lookup.found(contact(1), Known { doubtful: true, ..COUNTED });
+        (2..=9).for_each(|n| lookup.found(contact(n), COUNTED));
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5, 6, 7], "beside six others");
+        (2..=7).for_each(|n| lookup.answered(&contact(n), 0, None));
+        assert_eq!(queried(&mut lookup, &policy), [8, 9]);
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done, "six answers of eight are enough");
+    }
+
+    #[test]
     fn two_of_one_prefix_count_among_the_closest() {
         let mut lookup = Lookup::new(Id([0; 20]));
         for n in 1..=12 {
-            lookup.found(Contact { addr: ([10, 0, 0, n], 1).into(), ..contact(n) }, true);
+            lookup.found(Contact { addr: ([10, 0, 0, n], 1).into(), ..contact(n) }, COUNTED);
         }
         assert_eq!(queried(&mut lookup, &LookupPolicy::KHASHMIR_2008), [1, 2]);
     }
@@ -323,6 +425,9 @@ mod tests {
             let policy = LookupPolicy {
                 leap_frog: switches & 1 != 0,
                 abort_early: switches & 2 != 0,
+                opening: 1 + switches / 4 % 4,
+                patience: switches / 16 % 9,
+                enough: switches / 64 * 2 + 2,
                 ..LookupPolicy::ORIGINAL
             };
             let limits = Limits { lookup_queries: 20, ..Limits::DEFAULT };
@@ -335,8 +440,12 @@ mod tests {
                     Step::Abandon(_) => {}
                     Step::Done => return lookup.queries <= 20,
                     Step::Wait => match (outstanding.pop(), script.next()) {
+                        (Some(contact), Some((true, found))) if found % 5 == 0 => {
+                            lookup.late(&contact);
+                            outstanding.insert(0, contact);
+                        }
                         (Some(contact), Some((true, found))) => {
-                            lookup.found(super::tests::contact(found), true);
+                            lookup.found(super::tests::contact(found), COUNTED);
                             lookup.answered(&contact, 0, None);
                         }
                         (Some(contact), _) => lookup.failed(&contact),

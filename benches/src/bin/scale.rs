@@ -141,7 +141,8 @@ impl Run {
     fn live(&mut self) {
         let end = self.network.now() + Duration::from_secs(3600);
         let pause = Duration::from_secs(300) / self.size as u32;
-        let (mut published, mut running): (Vec<(Id, Instant)>, Vec<(Operation, bool)>) = Default::default();
+        let mut published: Vec<(Id, Instant)> = Vec::new();
+        let mut running: Vec<(Operation, bool)> = Vec::new();
         while self.network.now() < end {
             let (node, key) = (self.any(), Id(self.choice.bytes()));
             let is_stored = |(_, at): &&(Id, Instant)| *at + Duration::from_secs(60) < self.network.now();

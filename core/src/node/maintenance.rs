@@ -84,6 +84,18 @@ impl Node {
         self.requests_changed();
     }
 
+    /// Asks those who queried us a while ago whether they can be reached.
+    pub(super) fn fire_newcomers(&mut self) {
+        let parts = &mut self.parts;
+        while let Some(addr) = parts.newcomers.take_due(parts.now) {
+            if parts.ping(Contact { id: Id::ZERO, addr }, true).is_none() {
+                parts.newcomers.forget(&addr);
+            }
+        }
+        parts.schedule_newcomers();
+        self.requests_changed();
+    }
+
     pub(super) fn fire_checkpoint(&mut self) {
         let parts = &mut self.parts;
         let upkeep = parts.config.upkeep;

@@ -9,10 +9,12 @@ use crate::id::{Contact, Id};
 use crate::krpc::{Call, Query, TransactionId};
 use crate::limit::{Proofs, QueryBudget};
 use crate::map::{HashKey, KeyedMap};
+use crate::newcomers::Newcomers;
 use crate::outside::OutsideVotes;
 use crate::prefix::NetworkPrefix;
 use crate::rng::{Purpose as Stream, Rng};
-use crate::routing::{Room, RoutingTable};
+use crate::round_trip::RoundTrips;
+use crate::routing::{Answer, Room, RoutingTable};
 use crate::store::Store;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
@@ -20,6 +22,7 @@ use crate::token::Tokens;
 use crate::transaction::{Request, Transactions};
 use bytes::{Bytes, BytesMut};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 
 /// What the answer to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(super) struct Parts {
     pub(super) transactions: Transactions<Purpose>,
     /// Addresses with a ping of [`Purpose::Ping`] outstanding.
     pub(super) pinging: KeyedMap<SocketAddr, TransactionId>,
+    pub(super) round_trips: RoundTrips,
+    pub(super) newcomers: Newcomers,
     pub(super) tokens: Tokens,
     pub(super) store: Store,
     pub(super) proofs: Proofs,
@@ -96,10 +101,12 @@ impl Parts {
             tables: [(); 2].map(|()| RoutingTable::new(id, config.upkeep, &config.lookup, now)),
             transactions: Transactions::new(limits.transactions, key()),
             pinging: KeyedMap::new(key()),
+            round_trips: RoundTrips::default(),
+            newcomers: Newcomers::new(config.upkeep.nat_timeout),
             tokens: Tokens::new(&mut token),
             store: Store::new(&limits, config.upkeep.value_lifetime, key()),
             proofs: Proofs::new(&limits, key()),
-            budget: QueryBudget::new(&limits, key()),
+            budget: QueryBudget::new(&limits, config.upkeep.nat_timeout, key()),
             outside: [(); 2].map(|()| OutsideVotes::new(limits.outside_votes)),
             outbox: Outbox::new(limits.outbox_datagrams),
             events: Events::new(&limits),
@@ -205,7 +212,7 @@ impl Parts {
             to,
             method: call.method(),
             datagram: datagram.freeze(),
-            schedule: self.config.lookup.retransmission,
+            schedule: self.round_trips.schedule(&self.config.lookup.retransmission),
             purpose,
         };
         self.transactions.begin(self.now, request);
@@ -252,20 +259,58 @@ impl Parts {
             self.table(&contact.addr).assume(now, contact, counted);
             self.schedule_re_ping();
         }
-        matches!(self.table(&contact.addr).room(now, &contact, counted), Room::Free | Room::AfterPing(_))
+        let room = self.table(&contact.addr).room(now, &contact, counted);
+        let has_room = matches!(room, Room::Free | Room::AfterPing(_));
+        // Who has not proved its address is pinged at once for that; then this goes on below.
+        if has_room && self.proofs.is_proved(now, &contact.addr) && self.needs_silence(&contact.addr) {
+            self.newcomers.heard(now, contact.addr);
+            self.schedule_newcomers();
+            return false;
+        }
+        has_room
+    }
+
+    /// Whether only an answer to a query out of the blue makes a contact of `addr`. Where addresses
+    /// are not counted, there is no NAT to think of.
+    fn needs_silence(&self, addr: &SocketAddr) -> bool {
+        self.config.lookup.admission == Admission::Reach
+            && self.tables[Family::of(addr) as usize].is_settled()
     }
 
     /// `contact` answered a query of ours rightly.
-    pub(super) fn contact_answered(&mut self, contact: Contact) {
+    pub(super) fn contact_answered(&mut self, contact: Contact, round_trip: Option<Duration>) {
         if !self.allows(&contact.addr) {
             return;
         }
         let (now, counted) = (self.now, self.counts(&contact.addr));
-        let oldest = self.table(&contact.addr).answered(now, contact, counted);
+        let silent_since = now.saturating_sub(self.config.upkeep.nat_timeout);
+        let reached = self.config.lookup.admission != Admission::Reach
+            || !counted
+            || !self.budget.has_queried(silent_since, &contact.addr.ip());
+        if !reached && self.needs_silence(&contact.addr) {
+            match self.table(&contact.addr).room(now, &contact, counted) {
+                Room::Known => {}
+                Room::None => return self.newcomers.forget(&contact.addr),
+                Room::Free | Room::AfterPing(_) => {
+                    self.newcomers.heard(now, contact.addr);
+                    return self.schedule_newcomers();
+                }
+            }
+        }
+        self.newcomers.forget(&contact.addr);
+        let oldest =
+            self.table(&contact.addr).answered(now, Answer { contact, counted, reached, round_trip });
         self.schedule_re_ping();
         if let Some(oldest) = oldest {
             self.ping(oldest, true);
         }
+    }
+
+    /// Whether there is reason to believe that `contact` will not answer.
+    pub(super) fn doubts(&self, contact: &Contact) -> bool {
+        self.config.lookup.passes_over()
+            && (self.newcomers.has_refused(self.now, &contact.addr)
+                || self.tables[Family::of(&contact.addr) as usize].doubts(contact))
     }
 
     /// A query of ours to `contact` failed.
@@ -302,6 +347,15 @@ impl Parts {
     pub(super) fn is_self(&self, contact: &Contact) -> bool {
         let believed = self.outside[Family::of(&contact.addr) as usize].believed();
         contact.id == self.id || believed == Some(contact.addr)
+    }
+
+    /// Whoever is at `addr` did not answer a ping.
+    pub(super) fn newcomer_failed(&mut self, addr: &SocketAddr) {
+        self.newcomers.refused(self.now, addr);
+    }
+
+    pub(super) fn schedule_newcomers(&mut self) {
+        self.timers.set(Timer::Newcomer, self.newcomers.next_ping_at());
     }
 
     pub(super) fn schedule_re_ping(&mut self) {

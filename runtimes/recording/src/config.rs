@@ -60,9 +60,20 @@ dictionary!(Config {
     limits,
 });
 
-dictionary!(LookupPolicy { parallelism, retransmission, admission, leap_frog, abort_early, re_ping });
+dictionary!(LookupPolicy {
+    parallelism,
+    retransmission,
+    admission,
+    leap_frog,
+    abort_early,
+    re_ping,
+    opening,
+    patience,
+    enough,
+    prefer_sound,
+});
 
-dictionary!(Retransmission { resend_after, fail_after });
+dictionary!(Retransmission { resend_after, fail_after, soonest });
 
 dictionary!(Upkeep {
     checkpoint_interval,
@@ -72,6 +83,7 @@ dictionary!(Upkeep {
     reping_after,
     stale_after,
     max_failures,
+    nat_timeout,
     value_lifetime,
     republish_after,
     republish_spacing,

@@ -87,6 +87,12 @@ impl Get {
         }
     }
 
+    pub(super) fn late(&mut self, to: &Contact) {
+        if let Some(search) = &mut self.search {
+            search.late(to);
+        }
+    }
+
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         if let Some(search) = &mut self.search {
             if search.advance(asker) {

@@ -138,6 +138,16 @@ impl Kind {
         }
     }
 
+    fn late(&mut self, to: &Contact) {
+        match self {
+            Kind::Find(find) => find.late(to),
+            Kind::Get(get) => get.late(to),
+            Kind::Put(put) => put.late(to),
+            Kind::Join(join) => join.late(to),
+            Kind::Ping(_) => {}
+        }
+    }
+
     fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         match self {
             Kind::Ping(ping) => ping.advance(asker),
@@ -208,6 +218,12 @@ impl Operations {
         failure: Failure,
     ) -> Option<Over> {
         self.with(parts, op, |kind, asker| kind.failed(asker, to, method, failure))?;
+        self.advance(parts, op)
+    }
+
+    /// An answer of `to` to a request of `op` is late.
+    pub(super) fn late(&mut self, parts: &mut Parts, op: OpId, to: &Contact) -> Option<Over> {
+        self.with(parts, op, |kind, _| kind.late(to))?;
         self.advance(parts, op)
     }
 
@@ -284,8 +300,10 @@ impl Operations {
                 let operation = self.running.remove(&op)?;
                 self.starved.remove(&op);
                 self.upkeep -= usize::from(operation.is_upkeep);
-                for (_, id) in &operation.outstanding {
-                    parts.transactions.stop_resending(id);
+                if !parts.config.lookup.passes_over() {
+                    for (_, id) in &operation.outstanding {
+                        parts.transactions.stop_resending(id);
+                    }
                 }
                 if !operation.is_upkeep {
                     parts.emit(event.clone());

@@ -107,6 +107,12 @@ impl Put {
         }
     }
 
+    pub(super) fn late(&mut self, to: &Contact) {
+        if let Phase::Search(search) = &mut self.phase {
+            search.late(to);
+        }
+    }
+
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         let targets = match &mut self.phase {
             Phase::Search(search) => {

@@ -57,6 +57,10 @@ knobs! {
     leap_frog: bool = leap_frog;
     abort_early: bool = abort_early;
     re_ping: bool = re_ping;
+    opening: Count<1, { LookupPolicy::MAX_PARALLELISM as u64 }> = opening;
+    patience: Count<0, 8> = patience;
+    enough: Count<1, 8> = enough;
+    prefer_sound: bool = prefer_sound;
     admission: Admits = admission;
     retransmission: RetransmissionConfig = retransmission;
 }
@@ -65,8 +69,9 @@ knobs! {
     /// When a request is sent again, and when it has failed.
     RetransmissionConfig = Retransmission, khashmir::Config::default().lookup.retransmission;
     elsewhere();
-    resend_after_ms: [Millis<1, 60_000>; 2] = resend_after;
+    resend_after_ms: [Millis<1, 60_000>; 3] = resend_after;
     fail_after_ms: Millis<1, 60_000> = fail_after;
+    soonest_ms: Millis<1, 60_000> = soonest;
 }
 
 knobs! {
@@ -80,6 +85,7 @@ knobs! {
     reping_after_seconds: Seconds<10, 86_400> = reping_after;
     stale_after_seconds: Seconds<10, 86_400> = stale_after;
     max_failures: Count<1, 100> = max_failures;
+    nat_timeout_seconds: Seconds<1, 3600> = nat_timeout;
     value_lifetime_seconds: Seconds<60, 604_800> = value_lifetime;
     // Others forget a value after three hours.
     republish_after_seconds: Seconds<60, 10_800> = republish_after;
@@ -152,6 +158,8 @@ pub enum Admits {
     Query,
     /// [`Admission::Answer`].
     Answer,
+    /// [`Admission::Reach`].
+    Reach,
 }
 
 impl Knob<Admission> for Admits {
@@ -159,6 +167,7 @@ impl Knob<Admission> for Admits {
         match engine {
             Admission::Query => Self::Query,
             Admission::Answer => Self::Answer,
+            Admission::Reach => Self::Reach,
         }
     }
 
@@ -166,6 +175,7 @@ impl Knob<Admission> for Admits {
         match self {
             Self::Query => Admission::Query,
             Self::Answer => Admission::Answer,
+            Self::Reach => Admission::Reach,
         }
     }
 }

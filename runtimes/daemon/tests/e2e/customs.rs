@@ -167,7 +167,8 @@ fn every_index_that_a_release_lists_is_shared() {
         ("main/source/Sources".to_owned(), String::from_utf8(sources).unwrap(), "xz"),
         (
             "main/i18n/Translation-en".to_owned(),
-            format!("Package: orbit-one\nDescription-md5: {}\nDescription-en: one\n", "0".repeat(32)),
+            "Package: orbit-one\nDescription-md5: d41d8cd98f00b204e9800998ecf8427e\nDescription-en: one\n"
+                .to_owned(),
             "xz",
         ),
         (format!("main/Contents-{architecture}"), "usr/share/orbit misc/orbit-one\n".repeat(99), "gzip"),
