@@ -112,9 +112,8 @@ impl QueryBudget {
 
     /// Gives back the room that a crowd took. Due at every checkpoint.
     pub fn trim(&mut self, now: Instant) {
-        if let Some((rate, sources)) = &mut self.per_source {
-            sources.trim(|source| source.bucket.is_full(rate, now));
-        }
+        let (rate, since) = (self.per_source.unwrap_or_default(), now.saturating_sub(self.memory));
+        self.sources.trim(|source| source.bucket.filled_at < since && source.bucket.is_full(&rate, now));
     }
 
     /// Whether a query from `ip` is served, and if so, charges for it.
