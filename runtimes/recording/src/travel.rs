@@ -139,7 +139,10 @@ impl Travel for [Duration; 3] {
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), DecodeError> {
         decoder.begin_list()?;
         for duration in self {
-            item(decoder)?;
+            // Recordings made before there was a third have two.
+            if !decoder.next_item()? {
+                return Ok(());
+            }
             duration.read(decoder)?;
         }
         end(decoder)
