@@ -192,6 +192,7 @@ impl Config {
             ("lookup.retransmission.resend_after", retransmission.resend_after[2]),
             ("lookup.retransmission.fail_after", retransmission.fail_after),
             ("lookup.retransmission.soonest", retransmission.soonest),
+            ("lookup.retransmission.soonest_failure", retransmission.soonest_failure),
             ("limits.lookup_duration", self.limits.lookup_duration),
         ];
         if let Some((name, _)) = periods.iter().find(|(_, period)| *period < Duration::from_micros(1)) {
@@ -199,6 +200,9 @@ impl Config {
         }
         if retransmission.soonest > retransmission.resend_after[0] {
             return Err(ConfigError::OutOfRange("lookup.retransmission.soonest"));
+        }
+        if retransmission.soonest_failure > retransmission.fail_after {
+            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest_failure"));
         }
         let counts = [
             ("store_copies", u64::from(self.store_copies)),

@@ -106,6 +106,21 @@ enum State {
 /// Contacts that bound the search, as positions in the frontier.
 type Window = ArrayVec<usize, K>;
 
+/// What a candidate is to the K closest of some kind.
+enum Place {
+    /// One of them, if it is close enough.
+    Held,
+    /// None, but its prefix has one less to itself.
+    GivenUp,
+    None,
+}
+
+impl Place {
+    fn held_if(is_held: bool) -> Place {
+        if is_held { Place::Held } else { Place::None }
+    }
+}
+
 impl Candidate {
     /// Smaller for those that can be expected to answer sooner.
     fn haste(&self) -> Duration {
@@ -187,9 +202,9 @@ impl Lookup {
         let waited_for = self.waited_for(policy, limits);
         let state = |at: &usize| self.candidates[*at].state;
         let live = self.select(limits, |at, candidate| match candidate.state {
-            State::Failed => false,
-            State::Late => waited_for.contains(&at),
-            _ => true,
+            State::Failed => Place::None,
+            State::Late if !waited_for.contains(&at) => Place::GivenUp,
+            _ => Place::Held,
         });
         let answers = |window: &[usize]| window.iter().filter(|at| state(at) == State::Answered).count();
         let all_asked = live.is_full() && live.iter().all(|at| state(at) != State::New);
@@ -197,7 +212,7 @@ impl Lookup {
         if policy.abort_early && all_asked && enough && answers(&waited_for) == waited_for.len() {
             return Step::Done;
         }
-        let window = if policy.leap_frog { live } else { self.select(limits, |_, _| true) };
+        let window = if policy.leap_frog { live } else { self.select(limits, |_, _| Place::Held) };
         let outstanding = self.candidates.iter().filter(|c| c.state == State::Queried).count();
         let is_opening = self.answers == 0 && policy.opening < policy.parallelism;
         let new = window.iter().copied().filter(|at| state(at) == State::New);
@@ -228,7 +243,7 @@ impl Lookup {
     fn waited_for(&self, policy: &LookupPolicy, limits: &Limits) -> Window {
         let mut closest = self.select(limits, |_, candidate| {
             let doubted = candidate.state == State::Late && candidate.known.doubtful;
-            candidate.state != State::Failed && !doubted
+            Place::held_if(candidate.state != State::Failed && !doubted)
         });
         closest.truncate(policy.patience.into());
         closest
@@ -236,7 +251,7 @@ impl Lookup {
 
     /// The up to K closest contacts that answered, closest first.
     pub fn closest(&self, limits: &Limits) -> impl Iterator<Item = &Candidate> {
-        let answered = |candidate: &Candidate| candidate.state == State::Answered;
+        let answered = |candidate: &Candidate| Place::held_if(candidate.state == State::Answered);
         self.select(limits, |_, candidate| answered(candidate)).into_iter().map(|at| &self.candidates[at])
     }
 
@@ -249,27 +264,41 @@ impl Lookup {
         self.candidates.iter_mut().find(|candidate| candidate.contact == *contact)
     }
 
-    /// The K closest that `qualify`, with a bound on how many share a prefix.
-    fn select(&self, limits: &Limits, qualify: impl Fn(usize, &Candidate) -> bool) -> Window {
+    /// The K closest that hold a place, with a bound on how many share a prefix.
+    fn select(&self, limits: &Limits, place: impl Fn(usize, &Candidate) -> Place) -> Window {
         let mut window = Window::new();
+        let mut given_up = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
             if window.is_full() {
                 break;
             }
-            if qualify(at, candidate) && !self.is_crowded(&window, candidate, limits) {
-                window.push(at);
+            match place(at, candidate) {
+                Place::Held => {
+                    let others = window.iter().chain(&given_up);
+                    if !self.is_crowded(others, candidate, limits) {
+                        window.push(at);
+                    }
+                }
+                Place::GivenUp => given_up.push(at),
+                Place::None => {}
             }
         }
         window
     }
 
-    fn is_crowded(&self, window: &Window, candidate: &Candidate, limits: &Limits) -> bool {
+    /// Whether so many of `others` share the candidate's prefix that it may not be one of them.
+    fn is_crowded<'a>(
+        &self,
+        others: impl Iterator<Item = &'a usize>,
+        candidate: &Candidate,
+        limits: &Limits,
+    ) -> bool {
         let prefix = |candidate: &Candidate| NetworkPrefix::of(&candidate.contact.addr.ip());
-        let neighbour = |at: &&usize| {
+        let is_neighbour = |at: &&usize| {
             let other = &self.candidates[**at];
             other.known.counted && prefix(other) == prefix(candidate)
         };
-        candidate.known.counted && window.iter().filter(neighbour).count() >= limits.closest_per_prefix
+        candidate.known.counted && others.filter(is_neighbour).count() >= limits.closest_per_prefix
     }
 
     /// The farthest contact that was queried and is no longer among the K closest.
@@ -383,6 +412,19 @@ mod tests {
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
         lookup.answered(&contact(4), 1, None);
         assert_eq!(lookup.holders().count(), 1, "a late answer counts");
+    }
+
+    #[test]
+    fn late_contacts_leave_no_more_room_to_their_prefix() {
+        let in_one_prefix = |n: u8| Contact { addr: ([10, 0, 0, n], 9978).into(), ..contact(n) };
+        let policy = LookupPolicy { opening: 16, patience: 0, ..LookupPolicy::DEFAULT };
+        let mut lookup = lookup([11, 12]);
+        (1..=5).for_each(|n| lookup.found(in_one_prefix(n), COUNTED));
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 11, 12]);
+        (1..=2).for_each(|n| lookup.late(&in_one_prefix(n)));
+        assert_eq!(queried(&mut lookup, &policy), []);
+        lookup.failed(&in_one_prefix(1));
+        assert_eq!(queried(&mut lookup, &policy), [3]);
     }
 
     #[test]

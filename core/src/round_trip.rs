@@ -76,11 +76,13 @@ mod tests {
         let schedule = trips.schedule(&Retransmission::DEFAULT);
         assert!((180..300).contains(&first(&trips)), "{schedule:?}");
         assert_eq!(schedule.resend_after[1], 2 * schedule.resend_after[0], "in proportion");
-        assert_eq!(schedule.fail_after, 4 * schedule.resend_after[0]);
+        assert_eq!(schedule.fail_after, (4 * schedule.resend_after[0]).max(Duration::from_secs(1)));
         for _ in 0..100 {
             trips.answered(MILLI);
         }
         assert_eq!(first(&trips), 100, "not sooner");
+        let fail_after = trips.schedule(&Retransmission::DEFAULT).fail_after;
+        assert_eq!(fail_after, Duration::from_secs(1), "some are far away");
         trips.answered(Duration::MAX);
         assert_eq!(first(&trips), 2000, "not later");
         let fixed = Retransmission::KHASHMIR_2008;

@@ -182,6 +182,12 @@ impl<P> Transaction<P> {
         (self.transmissions == 1 && took <= self.schedule.resend_after[0]).then_some(took)
     }
 
+    /// Whether the answer that comes `now` comes as soon as a request fails at the soonest.
+    pub fn is_timely(&self, now: Instant) -> bool {
+        let soonest = self.schedule.soonest_failure.max(self.schedule.resend_after[0]);
+        now.saturating_duration_since(self.started) <= soonest
+    }
+
     /// Whether it was not sent as often as its schedule says.
     pub fn was_given_up(&self) -> bool {
         !self.resends

@@ -46,6 +46,8 @@ pub struct Retransmission {
     /// Measured round trips shorten the whole schedule in proportion, but its first step never to
     /// less than this; with the first of `resend_after` the schedule stays as it is.
     pub soonest: Duration,
+    /// And no request has failed sooner than this: some are far away, however near most are.
+    pub soonest_failure: Duration,
 }
 
 /// What makes a contact of one who queried us.
@@ -68,12 +70,14 @@ impl Retransmission {
         resend_after: [Duration::from_secs(20); 3],
         fail_after: Duration::from_secs(20),
         soonest: Duration::from_secs(20),
+        soonest_failure: Duration::from_secs(20),
     };
     /// Again after 2 s and 6 s, failure at 9 s.
     pub const KHASHMIR_2008: Retransmission = Retransmission {
         resend_after: [Duration::from_secs(2), Duration::from_secs(6), Duration::from_secs(9)],
         fail_after: Duration::from_secs(9),
         soonest: Duration::from_secs(2),
+        soonest_failure: Duration::from_secs(9),
     };
     /// Again after 2, 4 and 6 s, failure at 8 s, and all of that as much sooner as measured round
     /// trips allow. Where every tenth datagram is lost, one request in 770 fails for that alone.
@@ -81,6 +85,7 @@ impl Retransmission {
         resend_after: [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(6)],
         fail_after: Duration::from_secs(8),
         soonest: Duration::from_millis(100),
+        soonest_failure: Duration::from_secs(1),
     };
 
     /// When a request that was transmitted `sent` times is transmitted again, if it is, counted
@@ -99,8 +104,8 @@ impl Retransmission {
         };
         Retransmission {
             resend_after: self.resend_after.map(scale),
-            fail_after: scale(self.fail_after),
-            soonest: self.soonest,
+            fail_after: scale(self.fail_after).max(self.soonest_failure),
+            ..*self
         }
     }
 }

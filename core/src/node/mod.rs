@@ -292,7 +292,7 @@ impl Node {
             _ => return self.request_failed(id, &transaction, Failure::BadAnswer),
         };
         let contact = Contact { id: response.id, addr: from };
-        self.parts.contact_answered(contact, transaction.round_trip(self.parts.now));
+        self.parts.contact_answered(contact, &transaction);
         if let Some(reported) = reported_address(&response) {
             self.parts.seen_at(from, reported);
         }

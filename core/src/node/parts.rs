@@ -19,10 +19,9 @@ use crate::store::Store;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
 use crate::token::Tokens;
-use crate::transaction::{Request, Transactions};
+use crate::transaction::{Request, Transaction, Transactions};
 use bytes::{Bytes, BytesMut};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::time::Duration;
 
 /// What the answer to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,7 +277,7 @@ impl Parts {
     }
 
     /// `contact` answered a query of ours rightly.
-    pub(super) fn contact_answered(&mut self, contact: Contact, round_trip: Option<Duration>) {
+    pub(super) fn contact_answered(&mut self, contact: Contact, transaction: &Transaction<Purpose>) {
         if !self.allows(&contact.addr) {
             return;
         }
@@ -298,8 +297,9 @@ impl Parts {
             }
         }
         self.newcomers.forget(&contact.addr);
-        let oldest =
-            self.table(&contact.addr).answered(now, Answer { contact, counted, reached, round_trip });
+        let (timely, round_trip) = (transaction.is_timely(now), transaction.round_trip(now));
+        let answer = Answer { contact, counted, reached, timely, round_trip };
+        let oldest = self.table(&contact.addr).answered(now, answer);
         self.schedule_re_ping();
         if let Some(oldest) = oldest {
             self.ping(oldest, true);

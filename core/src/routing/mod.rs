@@ -43,7 +43,9 @@ pub struct Answer {
     pub counted: bool,
     /// Whether others would reach it, too: no NAT let our query in as an answer.
     pub reached: bool,
-    /// How long the answer took, if it was in time.
+    /// Whether it came soon enough for a lookup to wait for it.
+    pub timely: bool,
+    /// How long it took, if that is certain.
     pub round_trip: Option<Duration>,
 }
 
@@ -115,7 +117,7 @@ impl RoutingTable {
     /// Adds a contact that has only queried us, as the original code did.
     pub fn assume(&mut self, now: Instant, contact: Contact, counted: bool) {
         if self.room(now, &contact, counted) == Room::Free {
-            self.insert(now, Answer { contact, counted, reached: true, round_trip: None });
+            self.insert(now, Answer { contact, counted, reached: true, timely: true, round_trip: None });
         }
     }
 
@@ -305,7 +307,7 @@ impl RoutingTable {
     /// Whether the answer shows that the contact is there, but not that it is sound: overloaded nodes
     /// answer now and then.
     fn is_too_late(&self, answer: &Answer) -> bool {
-        self.prefer_sound && answer.round_trip.is_none()
+        self.prefer_sound && !answer.timely
     }
 
     fn is_stale(&self, now: Instant, oldest: &Entry) -> bool {
@@ -330,7 +332,7 @@ impl RoutingTable {
 
     fn insert(&mut self, now: Instant, answer: Answer) {
         let timely = !self.is_too_late(&answer);
-        let Answer { contact, counted, reached, round_trip } = answer;
+        let Answer { contact, counted, reached, round_trip, .. } = answer;
         let mut index = self.index(&contact.id);
         while self.buckets[index].entries.is_full() && self.is_last(index) {
             let own_id = self.own_id;

@@ -25,7 +25,8 @@ fn contact(first: u8, n: u32) -> Contact {
 
 /// An answer that shows that others would reach the contact, too.
 fn by(contact: Contact) -> Answer {
-    Answer { contact, counted: true, reached: true, round_trip: Some(Duration::from_millis(50)) }
+    let round_trip = Some(Duration::from_millis(50));
+    Answer { contact, counted: true, reached: true, timely: true, round_trip }
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn sound_contacts_are_preferred_as_long_as_there_are_enough() {
     assert_eq!(closest(&table)[0], near);
     assert!(!table.failed(Instant::ORIGIN, &near) && table.doubts(&near));
     assert!(!closest(&table).contains(&near));
-    table.answered(Instant::ORIGIN, Answer { round_trip: None, ..by(near) });
+    table.answered(Instant::ORIGIN, Answer { timely: false, ..by(near) });
     assert!(!closest(&table).contains(&near), "too late to count for more than a sign of life");
     table.answered(Instant::ORIGIN, by(near));
     assert_eq!(closest(&table)[0], near);

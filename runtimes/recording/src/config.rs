@@ -73,7 +73,7 @@ dictionary!(LookupPolicy {
     prefer_sound,
 });
 
-dictionary!(Retransmission { resend_after, fail_after, soonest });
+dictionary!(Retransmission { resend_after, fail_after, soonest, soonest_failure });
 
 dictionary!(Upkeep {
     checkpoint_interval,

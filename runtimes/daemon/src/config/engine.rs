@@ -72,6 +72,7 @@ knobs! {
     resend_after_ms: [Millis<1, 60_000>; 3] = resend_after;
     fail_after_ms: Millis<1, 60_000> = fail_after;
     soonest_ms: Millis<1, 60_000> = soonest;
+    soonest_failure_ms: Millis<1, 60_000> = soonest_failure;
 }
 
 knobs! {

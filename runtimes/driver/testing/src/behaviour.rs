@@ -141,6 +141,7 @@ fn impatient<W: World>() -> Config {
         resend_after: [50, 100, 150].map(millis),
         fail_after: millis(200),
         soonest: millis(50),
+        soonest_failure: millis(200),
     };
     config
 }
