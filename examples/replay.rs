@@ -7,10 +7,7 @@
 //! The engine does again what it did then, so you can look into the node at any step, with a debugger
 //! too: run it to the step before the one that puzzles you, and set a breakpoint.
 
-use khashmir::Instant;
-use khashmir::krpc::{Body, Message};
-use khashmir::node::Reply;
-use khashmir_recording::{Input, Replay, Step, Verdict};
+use khashmir_recording::{Replay, Teller, Verdict};
 use std::error::Error;
 use std::fs::File;
 use std::io::BufReader;
@@ -26,6 +23,7 @@ usage: replay [OPTIONS] RECORDING
   --until SECONDS  stop at that time, counted from the start of the recording
   --only WORD      print only steps with that word in them, such as get, find or an address
   --node           print what the node has in it where the replay stops
+  --blind          print pseudonyms for addresses, ids, keys, values and tokens
   --verify         print only whether it is the same, bit for bit, or where it differs
 ";
 
@@ -52,6 +50,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let only: String = arguments.opt_value_from_str("--only")?.unwrap_or_default();
     let shows_node = arguments.contains("--node");
     let verifies = arguments.contains("--verify");
+    let blinds = arguments.contains("--blind");
     let rest = arguments.finish();
     let [path] = &rest[..] else { return Err(HELP.into()) };
     let path = path.to_string_lossy();
@@ -62,6 +61,10 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let file = File::open(&*path).map_err(|error| format!("{path}: {error}"))?;
     let mut replay = Replay::open(BufReader::new(file)).map_err(|error| format!("{path}: {error}"))?;
     let start = replay.start().now;
+    let teller = if blinds { Teller::blinded(replay.start()) } else { Teller::new(replay.start()) };
+    if !verifies && only.is_empty() {
+        print!("{}", teller.heading(replay.start()));
+    }
     let (mut steps, mut differs, mut damage) = (0, None, None);
     while steps < most
         && let Some(step) = replay.next()
@@ -75,7 +78,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
             }
         };
         steps += 1;
-        let text = describe(&step, start);
+        let text = teller.step(&step);
         if !verifies && text.contains(&only) {
             print!("{text}");
         }
@@ -94,45 +97,4 @@ fn run() -> Result<bool, Box<dyn Error>> {
         Some(error) => Err(format!("{path}: {error}").into()),
         None => Ok(differs.is_none()),
     }
-}
-
-/// The input on one line, and what came of it on more.
-fn describe(step: &Step, start: Instant) -> String {
-    let since = |at: Instant| at.saturating_duration_since(start).as_secs_f64();
-    let input = match &step.input {
-        Input::Start => "start".to_owned(),
-        Input::Timeout => "timeout".to_owned(),
-        Input::Datagram { from, datagram } => format!("from {from}: {}", message(datagram)),
-        Input::Unreachable { to } => format!("{to} cannot be reached"),
-        Input::Command(command) => command.to_string(),
-    };
-    let mut text = format!("#{} at {:.6} s: {input}\n", step.number, since(step.at));
-    match step.answer {
-        Some(Ok(Reply::Started(op))) => text += &format!("    started {op}\n"),
-        Some(Ok(Reply::Done(was_there))) => {
-            text += &format!("    {}\n", if was_there { "done" } else { "nothing to do" })
-        }
-        Some(Err(error)) => text += &format!("    refused: {error}\n"),
-        None => {}
-    }
-    for (to, datagram) in &step.sent {
-        text += &format!("    to {to}: {}\n", message(datagram));
-    }
-    for event in &step.events {
-        text += &format!("    {event:?}\n");
-    }
-    if let Some(at) = step.timeout {
-        text += &format!("    wakes up at {:.6} s\n", since(at));
-    }
-    text
-}
-
-fn message(datagram: &[u8]) -> String {
-    let what = match Message::decode(datagram).map(|message| message.body) {
-        Ok(Body::Query(Ok(query))) => format!("{:?} query", query.call.method()),
-        Ok(Body::Response(Ok(_))) => "response".to_owned(),
-        Ok(Body::Error(code, _)) => format!("error {code:?}"),
-        Ok(Body::Query(Err(_)) | Body::Response(Err(_))) | Err(_) => "malformed".to_owned(),
-    };
-    format!("{what}, {} bytes", datagram.len())
 }

@@ -35,6 +35,10 @@ pub struct Config {
     /// `get_value` queries to one contact, at most, where its values do not fit one response.
     /// Default: 8.
     pub get_rounds: u8,
+    /// Whether a get asks for values as soon as it knows who holds some, not only when its search has
+    /// ended, which one node that is gone delays by the time after which a request fails. Default:
+    /// no (2008).
+    pub early_values: bool,
     /// Whether others may store values here; if not, tokens are withheld. Default: true.
     pub accept_stores: bool,
     /// Periods of upkeep.
@@ -50,10 +54,11 @@ impl Default for Config {
             address_families: AddressFamilies::Ipv4,
             local_networks: Vec::new(),
             uncounted_networks: Vec::new(),
-            lookup: LookupPolicy::KHASHMIR_2008,
+            lookup: LookupPolicy::DEFAULT,
             store_copies: 6,
             get_answers: 6,
             get_rounds: 8,
+            early_values: false,
             accept_stores: true,
             upkeep: Upkeep::KHASHMIR_2008,
             limits: Limits::DEFAULT,
@@ -102,6 +107,9 @@ pub struct Upkeep {
     pub stale_after: Duration,
     /// Failures in a row before a contact is removed. 3.
     pub max_failures: u8,
+    /// A NAT may let somebody in for this long after its node has sent something there. 120 s: RFC 4787
+    /// asks for two minutes at least, and few wait longer.
+    pub nat_timeout: Duration,
     /// A value expires unless stored again. 3 h.
     pub value_lifetime: Duration,
     /// A publisher stores its value again. 2.5 h, so that it never expires between.
@@ -124,6 +132,7 @@ impl Upkeep {
         reping_after: Duration::from_secs(900),
         stale_after: Duration::from_secs(900),
         max_failures: 3,
+        nat_timeout: Duration::from_secs(120),
         value_lifetime: Duration::from_secs(3 * 3600),
         republish_after: Duration::from_secs(9000),
         republish_spacing: Duration::from_secs(3),
@@ -180,11 +189,20 @@ impl Config {
             ("upkeep.rejoin_after", upkeep.rejoin_after),
             ("lookup.retransmission.resend_after", retransmission.resend_after[0]),
             ("lookup.retransmission.resend_after", retransmission.resend_after[1]),
+            ("lookup.retransmission.resend_after", retransmission.resend_after[2]),
             ("lookup.retransmission.fail_after", retransmission.fail_after),
+            ("lookup.retransmission.soonest", retransmission.soonest),
+            ("lookup.retransmission.soonest_failure", retransmission.soonest_failure),
             ("limits.lookup_duration", self.limits.lookup_duration),
         ];
         if let Some((name, _)) = periods.iter().find(|(_, period)| *period < Duration::from_micros(1)) {
             return Err(ConfigError::Zero(name));
+        }
+        if retransmission.soonest > retransmission.resend_after[0] {
+            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest"));
+        }
+        if retransmission.soonest_failure > retransmission.fail_after {
+            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest_failure"));
         }
         let counts = [
             ("store_copies", u64::from(self.store_copies)),
@@ -192,6 +210,8 @@ impl Config {
             ("get_rounds", u64::from(self.get_rounds)),
             ("upkeep.max_failures", u64::from(upkeep.max_failures)),
             ("lookup.parallelism", u64::from(self.lookup.parallelism)),
+            ("lookup.opening", u64::from(self.lookup.opening)),
+            ("lookup.enough", u64::from(self.lookup.enough)),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(ConfigError::Zero(name));

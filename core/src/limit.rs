@@ -1,75 +1,131 @@
 //! Which addresses are proved, and how many queries are served.
 
 use crate::config::Limits;
-use crate::map::{HashKey, RecentTable};
+use crate::map::{HashKey, RecentTable, Remembered};
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 /// The addresses that lately proved that they receive what is sent to them.
 ///
-/// Holds about [`Limits::proved_addresses`], all allocated at the start; of too many, one that
-/// was proved longest ago is forgotten.
+/// Holds nearly [`Limits::proved_addresses`], and takes no more memory than those proved lately need;
+/// of too many, one that was proved longest ago is forgotten.
 #[derive(Clone, Debug)]
 pub struct Proofs {
-    lifetime: Duration,
-    proved_at: RecentTable<SocketAddr, Instant>,
+    /// In [units](Proof::UNIT_BITS).
+    lifetime: u64,
+    proved: RecentTable<SocketAddr, Proof>,
 }
 
 impl Proofs {
     /// No address is proved.
     pub fn new(limits: &Limits, key: HashKey) -> Proofs {
-        Proofs { lifetime: limits.proof_lifetime, proved_at: RecentTable::new(limits.proved_addresses, key) }
+        let micros = limits.proof_lifetime.as_micros().min(u128::from(Instant::LATEST.as_micros()));
+        let lifetime = (micros as u64 >> Proof::UNIT_BITS).max(1);
+        Proofs { lifetime, proved: RecentTable::new(limits.proved_addresses, key) }
     }
 
     /// Notes that `addr` answered a query of ours, or presented a valid token.
     pub fn prove(&mut self, now: Instant, addr: SocketAddr) {
-        *self.proved_at.entry(addr, || now) = now;
+        let lifetime = self.lifetime;
+        let is_void = |proof: &Proof| proof.age(now) >= lifetime;
+        let proof = self.proved.entry(&addr, is_void, |hash| Proof::new(hash, now));
+        *proof = Proof::new(proof.hash(), now);
     }
 
-    /// Whether `addr` proved itself within [`Limits::proof_lifetime`].
+    /// Gives back the room that a crowd took. Due at every checkpoint.
+    pub fn trim(&mut self, now: Instant) {
+        let lifetime = self.lifetime;
+        self.proved.trim(|proof| proof.age(now) >= lifetime);
+    }
+
+    /// Whether `addr` proved itself within [`Limits::proof_lifetime`]. In its last two seconds a proof
+    /// may not count any more; older than that, none counts.
     pub fn is_proved(&self, now: Instant, addr: &SocketAddr) -> bool {
-        let proved_at = self.proved_at.get(addr);
-        proved_at.is_some_and(|&at| now.saturating_duration_since(at) <= self.lifetime)
+        self.proved.get(addr).is_some_and(|proof| proof.age(now) < self.lifetime)
+    }
+}
+
+/// An address, hashed, and when it proved itself: on the left and on the right of one number.
+#[derive(Clone, Copy, Debug)]
+struct Proof(NonZeroU64);
+
+impl Proof {
+    /// Time is counted in units of 2^20 µs, a little more than a second. 28 bits of them are more than
+    /// eight years.
+    const UNIT_BITS: u32 = 20;
+    const TIME: u64 = (1 << (u64::BITS - Proof::HASH_BITS)) - 1;
+
+    fn new(hash: NonZeroU64, now: Instant) -> Proof {
+        Proof(hash | (now.as_micros() >> Proof::UNIT_BITS & Proof::TIME))
+    }
+
+    /// How old it is, in units.
+    fn age(self, now: Instant) -> u64 {
+        (now.as_micros() >> Proof::UNIT_BITS).wrapping_sub(self.0.get()) & Proof::TIME
+    }
+}
+
+impl Remembered for Proof {
+    const HASH_BITS: u32 = 36;
+
+    fn hash(&self) -> NonZeroU64 {
+        NonZeroU64::new(self.0.get() & !Proof::TIME).unwrap_or(self.0)
+    }
+
+    fn used_at(&self) -> Instant {
+        Instant::from_micros((self.0.get() & Proof::TIME) << Proof::UNIT_BITS)
     }
 }
 
 /// How many queries are served, per source and in all (protocol, section 7).
 ///
-/// A source is an IPv4 address or an IPv6 /64. About [`Limits::query_sources`] are remembered, all
-/// allocated at the start; a source that was forgotten starts anew, and then only the budget for
-/// all holds it.
+/// A source is an IPv4 address or an IPv6 /64. Those that have spent some of their budget are
+/// remembered, nearly [`Limits::query_sources`] of them; a source that was forgotten starts anew, and
+/// then only the budget for all holds it.
 #[derive(Clone, Debug)]
 pub struct QueryBudget {
-    /// None: lifted.
-    per_source: Option<(Rate, RecentTable<NetworkPrefix, Bucket>)>,
+    /// None: lifted; then it is only noted when a source queried.
+    per_source: Option<Rate>,
+    sources: RecentTable<NetworkPrefix, Source>,
+    /// For how long it is known that a source has queried.
+    memory: Duration,
     in_all: Option<(Rate, Bucket)>,
 }
 
 impl QueryBudget {
-    /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least.
-    pub fn new(limits: &Limits, key: HashKey) -> QueryBudget {
+    /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least. `memory`: for
+    /// how long it is known that a source has queried.
+    pub fn new(limits: &Limits, memory: Duration, key: HashKey) -> QueryBudget {
         let burst_seconds = limits.query_burst_seconds;
-        let Some(source) = Rate::new(limits.queries_per_second_and_source, burst_seconds) else {
-            return QueryBudget { per_source: None, in_all: None };
-        };
-        let in_all = Rate::new(limits.queries_per_second, burst_seconds);
+        let per_source = Rate::new(limits.queries_per_second_and_source, burst_seconds);
+        let in_all = per_source.and_then(|_| Rate::new(limits.queries_per_second, burst_seconds));
         QueryBudget {
-            per_source: Some((source, RecentTable::new(limits.query_sources, key))),
+            per_source,
+            sources: RecentTable::new(limits.query_sources, key),
+            memory,
             in_all: in_all.map(|rate| (rate, Bucket::full(&rate, Instant::ORIGIN))),
         }
+    }
+
+    /// Gives back the room that a crowd took. Due at every checkpoint.
+    pub fn trim(&mut self, now: Instant) {
+        let (rate, since) = (self.per_source.unwrap_or_default(), now.saturating_sub(self.memory));
+        self.sources.trim(|source| source.bucket.filled_at < since && source.bucket.is_full(&rate, now));
     }
 
     /// Whether a query from `ip` is served, and if so, charges for it.
     ///
     /// A source that is over its own budget takes nothing from the others'.
     pub fn admit(&mut self, now: Instant, ip: &IpAddr) -> bool {
-        if let Some((rate, buckets)) = &mut self.per_source {
-            let bucket = buckets.entry(NetworkPrefix::source(ip), || Bucket::full(rate, now));
-            if !bucket.take(rate, now) {
-                return false;
-            }
+        let (rate, since) = (self.per_source.unwrap_or_default(), now.saturating_sub(self.memory));
+        let is_void = |source: &Source| source.bucket.filled_at < since && source.bucket.is_full(&rate, now);
+        let new = |hash| Source { hash, bucket: Bucket::full(&rate, now) };
+        let source = self.sources.entry(&NetworkPrefix::source(ip), is_void, new);
+        if !source.bucket.take(&rate, now) && self.per_source.is_some() {
+            return false;
         }
         match &mut self.in_all {
             Some((rate, bucket)) => bucket.take(rate, now),
@@ -78,11 +134,19 @@ impl QueryBudget {
     }
 }
 
+impl QueryBudget {
+    /// Whether a query from `ip` came after `since`.
+    pub fn has_queried(&self, since: Instant, ip: &IpAddr) -> bool {
+        let source = self.sources.get(&NetworkPrefix::source(ip));
+        source.is_some_and(|source| source.bucket.filled_at > since)
+    }
+}
+
 /// Millionths of a query: one query a second is exactly one of these a microsecond, so that
 /// refilling rounds nothing, however often it is done.
 const QUERY: u64 = 1_000_000;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Rate {
     per_second: u32,
     /// In millionths of a query.
@@ -94,6 +158,25 @@ impl Rate {
     fn new(per_second: u32, burst_seconds: u32) -> Option<Rate> {
         let burst = u64::from(per_second) * u64::from(burst_seconds);
         (per_second != 0).then_some(Rate { per_second, capacity: burst.max(1).saturating_mul(QUERY) })
+    }
+}
+
+/// A source, hashed, and what is left of its budget.
+#[derive(Clone, Debug)]
+struct Source {
+    hash: NonZeroU64,
+    bucket: Bucket,
+}
+
+impl Remembered for Source {
+    const HASH_BITS: u32 = 64;
+
+    fn hash(&self) -> NonZeroU64 {
+        self.hash
+    }
+
+    fn used_at(&self) -> Instant {
+        self.bucket.filled_at
     }
 }
 
@@ -110,10 +193,18 @@ impl Bucket {
         Bucket { level: rate.capacity, filled_at: now }
     }
 
-    fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+    fn level_at(&self, rate: &Rate, now: Instant) -> u64 {
         let elapsed_micros = now.as_micros().saturating_sub(self.filled_at.as_micros());
         let refill = elapsed_micros.saturating_mul(u64::from(rate.per_second));
-        self.level = self.level.saturating_add(refill).min(rate.capacity);
+        self.level.saturating_add(refill).min(rate.capacity)
+    }
+
+    fn is_full(&self, rate: &Rate, now: Instant) -> bool {
+        self.level_at(rate, now) == rate.capacity
+    }
+
+    fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+        self.level = self.level_at(rate, now);
         self.filled_at = self.filled_at.max(now);
         let rest = self.level.checked_sub(QUERY);
         self.level = rest.unwrap_or(self.level);
@@ -143,7 +234,7 @@ mod tests {
             query_burst_seconds: burst_seconds,
             ..Limits::DEFAULT
         };
-        QueryBudget::new(&limits, key())
+        QueryBudget::new(&limits, Duration::ZERO, key())
     }
 
     fn host(last: u8) -> IpAddr {
@@ -155,12 +246,15 @@ mod tests {
         let mut proofs = Proofs::new(&Limits::DEFAULT, key());
         let addr = SocketAddr::new(host(1), 9977);
         let lifetime = Limits::DEFAULT.proof_lifetime;
-        proofs.prove(at(5), addr);
-        assert!(proofs.is_proved(at(5) + lifetime, &addr));
-        assert!(!proofs.is_proved(at(6) + lifetime, &addr));
-        assert!(!proofs.is_proved(at(5), &SocketAddr::new(host(1), 9978)));
-        proofs.prove(at(1000), addr);
-        assert!(proofs.is_proved(at(1000) + lifetime, &addr), "proved again");
+        let secs = |secs: u64| at(secs * 1_000_000);
+        proofs.prove(secs(5), addr);
+        assert!(proofs.is_proved(secs(2) + lifetime, &addr));
+        assert!(!proofs.is_proved(at(5_000_001) + lifetime, &addr));
+        assert!(!proofs.is_proved(secs(5), &SocketAddr::new(host(1), 9978)));
+        proofs.prove(secs(1000), addr);
+        assert!(proofs.is_proved(secs(997) + lifetime, &addr), "proved again");
+        assert!(!proofs.is_proved(secs(1 << 27), &addr), "and years later no more");
+        assert_eq!(size_of::<Option<Proof>>(), 8);
     }
 
     #[test]

@@ -8,17 +8,39 @@ use crate::config::{Limits, LookupPolicy};
 use crate::id::{Contact, Distance, Id};
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
+use core::ops::Deref;
+use core::time::Duration;
 
 /// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
 pub const MAX_TOKEN_LEN: usize = 64;
 
-/// A token as another node gave it.
-pub type ForeignToken = ArrayVec<u8, MAX_TOKEN_LEN>;
+/// A token as another node gave it, of [`MAX_TOKEN_LEN`] bytes at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignToken(Box<[u8]>);
+
+impl ForeignToken {
+    /// The token; `None` if it is too long.
+    pub fn new(token: &[u8]) -> Option<ForeignToken> {
+        (token.len() <= MAX_TOKEN_LEN).then(|| ForeignToken(token.into()))
+    }
+}
+
+impl Deref for ForeignToken {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Contacts that a frontier holds; beyond it the farthest goes.
 const MAX_CANDIDATES: usize = 128;
+
+/// By how many a frontier grows: most hold about 40.
+const MORE_CANDIDATES: usize = 16;
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +62,8 @@ pub struct Lookup {
     /// Closest to the target first.
     candidates: Vec<Candidate>,
     queries: usize,
+    /// Answers of others that came.
+    answers: usize,
 }
 
 /// A contact in the frontier.
@@ -52,14 +76,27 @@ pub struct Candidate {
     /// Its token, if it gave one.
     pub token: Option<ForeignToken>,
     distance: Distance,
-    counted: bool,
+    known: Known,
     state: State,
+}
+
+/// What is known of a contact before it is queried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Whether it is one of few allowed in its prefix.
+    pub counted: bool,
+    /// Whether it is queried, but not waited for.
+    pub doubtful: bool,
+    /// How long its last answer took.
+    pub round_trip: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     New,
     Queried,
+    /// Queried, and its answer is late.
+    Late,
     /// Queried, but it has lost its place.
     Abandoned,
     Answered,
@@ -69,10 +106,32 @@ enum State {
 /// Contacts that bound the search, as positions in the frontier.
 type Window = ArrayVec<usize, K>;
 
+/// What a candidate is to the K closest of some kind.
+enum Place {
+    /// One of them, if it is close enough.
+    Held,
+    /// None, but its prefix has one less to itself.
+    GivenUp,
+    None,
+}
+
+impl Place {
+    fn held_if(is_held: bool) -> Place {
+        if is_held { Place::Held } else { Place::None }
+    }
+}
+
+impl Candidate {
+    /// Smaller for those that can be expected to answer sooner.
+    fn haste(&self) -> Duration {
+        self.known.round_trip.unwrap_or(Duration::MAX)
+    }
+}
+
 impl Lookup {
     /// A lookup for `target` that knows nobody yet.
     pub fn new(target: Id) -> Lookup {
-        Lookup { target, candidates: Vec::new(), queries: 0 }
+        Lookup { target, candidates: Vec::new(), queries: 0, answers: 0 }
     }
 
     /// What is looked for.
@@ -80,9 +139,8 @@ impl Lookup {
         &self.target
     }
 
-    /// Puts a contact into the frontier, unless it is there. `counted`: whether it is one of few
-    /// allowed in its prefix.
-    pub fn found(&mut self, contact: Contact, counted: bool) {
+    /// Puts a contact into the frontier, unless it is there.
+    pub fn found(&mut self, contact: Contact, known: Known) {
         let distance = contact.id.distance(&self.target);
         let at = self.candidates.partition_point(|other| other.distance < distance);
         let same = self.candidates[at..].iter().take_while(|other| other.distance == distance);
@@ -95,7 +153,10 @@ impl Lookup {
             }
             self.candidates.pop();
         }
-        let candidate = Candidate { contact, num: 0, token: None, distance, counted, state: State::New };
+        let candidate = Candidate { contact, num: 0, token: None, distance, known, state: State::New };
+        if self.candidates.len() == self.candidates.capacity() {
+            self.candidates.reserve_exact(MORE_CANDIDATES);
+        }
         self.candidates.insert(at, candidate);
     }
 
@@ -105,7 +166,9 @@ impl Lookup {
         if let Some(candidate) = self.candidate(contact) {
             candidate.num = num;
             candidate.token = token;
+            let was_asked = candidate.state != State::New;
             candidate.state = State::Answered;
+            self.answers += usize::from(was_asked);
         }
     }
 
@@ -125,22 +188,43 @@ impl Lookup {
         }
     }
 
+    /// The answer of a contact that was queried is late.
+    pub fn late(&mut self, contact: &Contact) {
+        if let Some(candidate) = self.candidate(contact)
+            && candidate.state == State::Queried
+        {
+            candidate.state = State::Late;
+        }
+    }
+
     /// What to do next; call it until it says [`Step::Wait`] or [`Step::Done`].
     pub fn step(&mut self, policy: &LookupPolicy, limits: &Limits) -> Step {
-        let live = self.select(limits, |candidate| candidate.state != State::Failed);
-        let window = if policy.leap_frog { live.clone() } else { self.select(limits, |_| true) };
+        let waited_for = self.waited_for(policy, limits);
         let state = |at: &usize| self.candidates[*at].state;
-        if policy.abort_early && live.is_full() && live.iter().all(|at| state(at) == State::Answered) {
+        let live = self.select(limits, |at, candidate| match candidate.state {
+            State::Failed => Place::None,
+            State::Late if !waited_for.contains(&at) => Place::GivenUp,
+            _ => Place::Held,
+        });
+        let answers = |window: &[usize]| window.iter().filter(|at| state(at) == State::Answered).count();
+        let all_asked = live.is_full() && live.iter().all(|at| state(at) != State::New);
+        let enough = answers(&live) >= K.min(policy.enough.into());
+        if policy.abort_early && all_asked && enough && answers(&waited_for) == waited_for.len() {
             return Step::Done;
         }
+        let window = if policy.leap_frog { live } else { self.select(limits, |_, _| Place::Held) };
         let outstanding = self.candidates.iter().filter(|c| c.state == State::Queried).count();
-        let next = window.iter().copied().find(|at| state(at) == State::New);
+        let is_opening = self.answers == 0 && policy.opening < policy.parallelism;
+        let new = window.iter().copied().filter(|at| state(at) == State::New);
+        let next = if is_opening { new.min_by_key(|at| self.candidates[*at].haste()) } else { new.min() };
         match next {
             Some(at) if self.queries < limits.lookup_queries => {
-                if outstanding < usize::from(policy.parallelism) {
+                let places = if is_opening { policy.opening } else { policy.parallelism };
+                if outstanding < usize::from(places) {
                     self.queries += 1;
-                    self.candidates[at].state = State::Queried;
-                    return Step::Query(self.candidates[at].contact);
+                    let candidate = &mut self.candidates[at];
+                    candidate.state = if candidate.known.doubtful { State::Late } else { State::Queried };
+                    return Step::Query(candidate.contact);
                 }
                 match self.overtaken(&window).filter(|_| policy.leap_frog) {
                     Some(overtaken) => {
@@ -150,15 +234,25 @@ impl Lookup {
                     None => Step::Wait,
                 }
             }
-            _ if outstanding == 0 => Step::Done,
+            _ if outstanding == 0 && !waited_for.iter().any(|at| state(at) == State::Late) => Step::Done,
             _ => Step::Wait,
         }
     }
 
+    /// Who is waited for, though late: the closest that have not failed, doubtful ones aside.
+    fn waited_for(&self, policy: &LookupPolicy, limits: &Limits) -> Window {
+        let mut closest = self.select(limits, |_, candidate| {
+            let doubted = candidate.state == State::Late && candidate.known.doubtful;
+            Place::held_if(candidate.state != State::Failed && !doubted)
+        });
+        closest.truncate(policy.patience.into());
+        closest
+    }
+
     /// The up to K closest contacts that answered, closest first.
     pub fn closest(&self, limits: &Limits) -> impl Iterator<Item = &Candidate> {
-        let answered = |candidate: &Candidate| candidate.state == State::Answered;
-        self.select(limits, answered).into_iter().map(|at| &self.candidates[at])
+        let answered = |candidate: &Candidate| Place::held_if(candidate.state == State::Answered);
+        self.select(limits, |_, candidate| answered(candidate)).into_iter().map(|at| &self.candidates[at])
     }
 
     /// All contacts that answered and hold values, closest first.
@@ -170,27 +264,41 @@ impl Lookup {
         self.candidates.iter_mut().find(|candidate| candidate.contact == *contact)
     }
 
-    /// The K closest that `qualify`, with a bound on how many share a prefix.
-    fn select(&self, limits: &Limits, qualify: impl Fn(&Candidate) -> bool) -> Window {
+    /// The K closest that hold a place, with a bound on how many share a prefix.
+    fn select(&self, limits: &Limits, place: impl Fn(usize, &Candidate) -> Place) -> Window {
         let mut window = Window::new();
+        let mut given_up = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
             if window.is_full() {
                 break;
             }
-            if qualify(candidate) && !self.is_crowded(&window, candidate, limits) {
-                window.push(at);
+            match place(at, candidate) {
+                Place::Held => {
+                    let others = window.iter().chain(&given_up);
+                    if !self.is_crowded(others, candidate, limits) {
+                        window.push(at);
+                    }
+                }
+                Place::GivenUp => given_up.push(at),
+                Place::None => {}
             }
         }
         window
     }
 
-    fn is_crowded(&self, window: &Window, candidate: &Candidate, limits: &Limits) -> bool {
+    /// Whether so many of `others` share the candidate's prefix that it may not be one of them.
+    fn is_crowded<'a>(
+        &self,
+        others: impl Iterator<Item = &'a usize>,
+        candidate: &Candidate,
+        limits: &Limits,
+    ) -> bool {
         let prefix = |candidate: &Candidate| NetworkPrefix::of(&candidate.contact.addr.ip());
-        let neighbour = |at: &&usize| {
+        let is_neighbour = |at: &&usize| {
             let other = &self.candidates[**at];
-            other.counted && prefix(other) == prefix(candidate)
+            other.known.counted && prefix(other) == prefix(candidate)
         };
-        candidate.counted && window.iter().filter(neighbour).count() >= limits.closest_per_prefix
+        candidate.known.counted && others.filter(is_neighbour).count() >= limits.closest_per_prefix
     }
 
     /// The farthest contact that was queried and is no longer among the K closest.
@@ -207,6 +315,8 @@ mod tests {
     use super::*;
     use khashmir_testing::quickcheck;
 
+    const COUNTED: Known = Known { counted: true, doubtful: false, round_trip: None };
+
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
         id[19] = n;
@@ -215,7 +325,7 @@ mod tests {
 
     fn lookup(found: impl IntoIterator<Item = u8>) -> Lookup {
         let mut lookup = Lookup::new(Id([0; 20]));
-        found.into_iter().for_each(|n| lookup.found(contact(n), true));
+        found.into_iter().for_each(|n| lookup.found(contact(n), COUNTED));
         lookup
     }
 
@@ -250,7 +360,7 @@ mod tests {
         let policy = LookupPolicy::KHASHMIR_2008;
         let mut lookup = lookup(11..=18);
         assert_eq!(queried(&mut lookup, &policy).len(), 8);
-        lookup.found(contact(1), true);
+        lookup.found(contact(1), COUNTED);
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Abandon(contact(18)));
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Query(contact(1)));
         lookup.answered(&contact(18), 1, None);
@@ -264,7 +374,7 @@ mod tests {
             let policy = LookupPolicy { parallelism: 16, ..policy };
             let mut lookup = lookup(10..=17);
             queried(&mut lookup, &policy);
-            (1..=8).for_each(|n| lookup.found(contact(n), true));
+            (1..=8).for_each(|n| lookup.found(contact(n), COUNTED));
             queried(&mut lookup, &policy);
             (1..=8).for_each(|n| lookup.answered(&contact(n), 0, None));
             assert_eq!(lookup.step(&policy, &Limits::DEFAULT), step);
@@ -276,7 +386,7 @@ mod tests {
         let policy = LookupPolicy { parallelism: 16, leap_frog: false, ..LookupPolicy::ABORT_EARLY };
         let mut lookup = lookup(10..=18);
         queried(&mut lookup, &policy);
-        lookup.found(contact(1), true);
+        lookup.found(contact(1), COUNTED);
         assert_eq!(queried(&mut lookup, &policy), [1]);
         (10..=17).for_each(|n| lookup.answered(&contact(n), 0, None));
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Wait);
@@ -285,10 +395,68 @@ mod tests {
     }
 
     #[test]
+    fn a_late_request_gives_its_place_and_only_the_closest_are_waited_for() {
+        let policy = LookupPolicy { opening: 16, ..LookupPolicy::DEFAULT };
+        let mut lookup = lookup(1..=12);
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5, 6]);
+        for n in [3, 4] {
+            lookup.late(&contact(n));
+        }
+        assert_eq!(queried(&mut lookup, &policy), [7, 8], "the ninth takes the place of the fourth alone");
+        for n in [1, 2, 5, 6, 7, 8] {
+            lookup.answered(&contact(n), 0, None);
+            queried(&mut lookup, &policy);
+        }
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Wait, "for the third");
+        lookup.answered(&contact(3), 0, None);
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
+        lookup.answered(&contact(4), 1, None);
+        assert_eq!(lookup.holders().count(), 1, "a late answer counts");
+    }
+
+    #[test]
+    fn late_contacts_leave_no_more_room_to_their_prefix() {
+        let in_one_prefix = |n: u8| Contact { addr: ([10, 0, 0, n], 9978).into(), ..contact(n) };
+        let policy = LookupPolicy { opening: 16, patience: 0, ..LookupPolicy::DEFAULT };
+        let mut lookup = lookup([11, 12]);
+        (1..=5).for_each(|n| lookup.found(in_one_prefix(n), COUNTED));
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 11, 12]);
+        (1..=2).for_each(|n| lookup.late(&in_one_prefix(n)));
+        assert_eq!(queried(&mut lookup, &policy), []);
+        lookup.failed(&in_one_prefix(1));
+        assert_eq!(queried(&mut lookup, &policy), [3]);
+    }
+
+    #[test]
+    fn a_lookup_opens_with_the_fastest_and_goes_on_with_the_closest() {
+        let policy = LookupPolicy { opening: 2, ..LookupPolicy::DEFAULT };
+        let mut lookup = Lookup::new(Id([0; 20]));
+        for n in 1..=8 {
+            let round_trip = Some(Duration::from_millis(100 - u64::from(n)));
+            lookup.found(contact(n), Known { round_trip, ..COUNTED });
+        }
+        assert_eq!(queried(&mut lookup, &policy), [8, 7]);
+        lookup.answered(&contact(7), 0, None);
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn doubtful_contacts_are_asked_and_not_waited_for() {
+        let policy = LookupPolicy { opening: 16, ..LookupPolicy::DEFAULT };
+        let mut lookup = Lookup::new(Id([0; 20]));
+        lookup.found(contact(1), Known { doubtful: true, ..COUNTED });
+        (2..=9).for_each(|n| lookup.found(contact(n), COUNTED));
+        assert_eq!(queried(&mut lookup, &policy), [1, 2, 3, 4, 5, 6, 7], "beside six others");
+        (2..=7).for_each(|n| lookup.answered(&contact(n), 0, None));
+        assert_eq!(queried(&mut lookup, &policy), [8, 9]);
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done, "six answers of eight are enough");
+    }
+
+    #[test]
     fn two_of_one_prefix_count_among_the_closest() {
         let mut lookup = Lookup::new(Id([0; 20]));
         for n in 1..=12 {
-            lookup.found(Contact { addr: ([10, 0, 0, n], 1).into(), ..contact(n) }, true);
+            lookup.found(Contact { addr: ([10, 0, 0, n], 1).into(), ..contact(n) }, COUNTED);
         }
         assert_eq!(queried(&mut lookup, &LookupPolicy::KHASHMIR_2008), [1, 2]);
     }
@@ -299,6 +467,9 @@ mod tests {
             let policy = LookupPolicy {
                 leap_frog: switches & 1 != 0,
                 abort_early: switches & 2 != 0,
+                opening: 1 + switches / 4 % 4,
+                patience: switches / 16 % 9,
+                enough: switches / 64 * 2 + 2,
                 ..LookupPolicy::ORIGINAL
             };
             let limits = Limits { lookup_queries: 20, ..Limits::DEFAULT };
@@ -311,8 +482,12 @@ mod tests {
                     Step::Abandon(_) => {}
                     Step::Done => return lookup.queries <= 20,
                     Step::Wait => match (outstanding.pop(), script.next()) {
+                        (Some(contact), Some((true, found))) if found % 5 == 0 => {
+                            lookup.late(&contact);
+                            outstanding.insert(0, contact);
+                        }
                         (Some(contact), Some((true, found))) => {
-                            lookup.found(super::tests::contact(found), true);
+                            lookup.found(super::tests::contact(found), COUNTED);
                             lookup.answered(&contact, 0, None);
                         }
                         (Some(contact), _) => lookup.failed(&contact),

@@ -11,6 +11,8 @@ pub enum Timer {
     Operation,
     /// A contact is to be pinged again.
     RePing,
+    /// One who queried us is to be asked whether it can be reached.
+    Newcomer,
     /// New secret, expiry, refresh.
     Checkpoint,
     /// A publication is due for renewal.
@@ -20,8 +22,15 @@ pub enum Timer {
 }
 
 impl Timer {
-    const ALL: [Timer; 6] =
-        [Timer::Request, Timer::Operation, Timer::RePing, Timer::Checkpoint, Timer::Republish, Timer::Rejoin];
+    const ALL: [Timer; 7] = [
+        Timer::Request,
+        Timer::Operation,
+        Timer::RePing,
+        Timer::Newcomer,
+        Timer::Checkpoint,
+        Timer::Republish,
+        Timer::Rejoin,
+    ];
 }
 
 /// The deadline of each timer.

@@ -8,6 +8,7 @@ use crate::time::Instant;
 use alloc::collections::BTreeSet;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// A request that is about to become outstanding. `P` is what its answer is for.
 #[derive(Clone, Debug)]
@@ -52,8 +53,15 @@ type Deadline = (Instant, u64, TransactionId);
 /// What a deadline asks for.
 #[derive(Debug)]
 pub enum Due<P> {
-    /// The same bytes again.
-    Resend(SocketAddr, Bytes),
+    /// The same bytes again; an answer to the first ones was due by now.
+    Resend {
+        /// Who is asked.
+        to: Contact,
+        /// What was sent before.
+        datagram: Bytes,
+        /// What the answer is for.
+        purpose: P,
+    },
     /// It has failed, and is forgotten.
     Failed(Transaction<P>),
 }
@@ -68,7 +76,7 @@ pub struct Transactions<P> {
     capacity: usize,
 }
 
-impl<P> Transactions<P> {
+impl<P: Copy> Transactions<P> {
     /// None yet, `capacity` at most.
     pub fn new(capacity: usize, key: HashKey) -> Transactions<P> {
         Transactions {
@@ -147,7 +155,8 @@ impl<P> Transactions<P> {
         }
         transaction.deadline.0 = transaction.next_deadline();
         self.deadlines.insert(transaction.deadline);
-        Some((id, Due::Resend(transaction.to.addr, transaction.datagram.clone())))
+        let Transaction { to, purpose, .. } = *transaction;
+        Some((id, Due::Resend { to, datagram: transaction.datagram.clone(), purpose }))
     }
 
     /// Forgets a request to `addr` which cannot be reached, and returns it; call until `None`.
@@ -166,6 +175,24 @@ impl<P> Transactions<P> {
 }
 
 impl<P> Transaction<P> {
+    /// How long the answer that comes `now` took, if it is in time: before the request was, or might
+    /// have been, sent again, so that it is certain which transmission it answers.
+    pub fn round_trip(&self, now: Instant) -> Option<Duration> {
+        let took = now.saturating_duration_since(self.started);
+        (self.transmissions == 1 && took <= self.schedule.resend_after[0]).then_some(took)
+    }
+
+    /// Whether the answer that comes `now` comes as soon as a request fails at the soonest.
+    pub fn is_timely(&self, now: Instant) -> bool {
+        let soonest = self.schedule.soonest_failure.max(self.schedule.resend_after[0]);
+        now.saturating_duration_since(self.started) <= soonest
+    }
+
+    /// Whether it was not sent as often as its schedule says.
+    pub fn was_given_up(&self) -> bool {
+        !self.resends
+    }
+
     fn fails_at(&self) -> Instant {
         self.started + self.schedule.fail_after
     }
@@ -185,7 +212,6 @@ mod tests {
     use super::*;
     use crate::id::Id;
     use crate::rng::{Purpose, Rng};
-    use core::time::Duration;
 
     const ID: TransactionId = TransactionId([7; 20]);
 
@@ -217,7 +243,7 @@ mod tests {
         let mut all = one();
         for secs in [2, 6] {
             assert_eq!(all.next_deadline(), Some(at(secs)));
-            assert!(matches!(all.take_due(at(secs)), Some((_, Due::Resend(..)))));
+            assert!(matches!(all.take_due(at(secs)), Some((_, Due::Resend { .. }))));
             assert!(all.take_due(at(secs)).is_none());
         }
         assert_eq!(all.next_deadline(), Some(at(9)));
@@ -267,7 +293,7 @@ mod tests {
     #[test]
     fn a_jump_of_the_clock_does_not_make_up_for_missed_transmissions() {
         let mut all = one();
-        assert!(matches!(all.take_due(at(8)), Some((_, Due::Resend(..)))));
+        assert!(matches!(all.take_due(at(8)), Some((_, Due::Resend { .. }))));
         assert_eq!(all.next_deadline(), Some(at(9)));
     }
 }

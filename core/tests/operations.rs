@@ -7,7 +7,7 @@ use common::*;
 use core::time::Duration;
 use khashmir::krpc::{Call, ErrorCode, Method};
 use khashmir::node::{Ending, PingError};
-use khashmir::{Event, Id};
+use khashmir::{Config, Event, Id};
 
 /// A node that knows peers 1 to 8, the closest to the returned key; we ourselves are farther.
 fn neighbourhood() -> (Scene, Id) {
@@ -201,6 +201,26 @@ fn values_come_once_each_as_they_arrive() {
     let expected = [(600, &b"both"[..]), (600, b"first"), (1000, b"second")];
     assert_eq!(found, expected.map(|(at, value)| (at, value.to_vec())));
     assert_eq!(count, 3);
+}
+
+#[test]
+fn values_come_before_the_search_has_ended_if_they_may() {
+    for early_values in [false, true] {
+        let mut scene = Scene::with(Config { early_values, ..config() });
+        let key = far_key(&scene.node);
+        scene.befriend((1..=8).map(|n| Peer::new(near(key, n)).after(Duration::from_millis(100))));
+        for n in [2, 7] {
+            scene.peer(near(key, n)).values = vec![b"both".to_vec(), vec![n]];
+        }
+        // It is gone, and holds the search up until its request has failed.
+        scene.peer(near(key, 5)).reply = Box::new(|_, _| Reply::Silence);
+        let start = scene.now;
+        let (sent, found, count) = get(&mut scene, key, 1000);
+        let at = if early_values { 200 } else { 9100 };
+        assert_eq!(found.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [at; 3]);
+        assert_eq!(count, 3);
+        assert_eq!(to(asked(start, &sent, Method::GetValue)), [2, 7], "each is asked once");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ const IGNORED_JOINS: usize = 2;
 const IGNORED_FINDS: usize = 1;
 
 /// How long a relay waits, so that its whole stage is asked before the next one is known.
-const RELAY_AFTER: Duration = Duration::from_millis(400);
+const RELAY_AFTER: Duration = Duration::from_millis(300);
 
 /// The lookup is over, or nearly: nothing was asked for so long. Longer than the first repetition
 /// takes, to see what is not repeated.

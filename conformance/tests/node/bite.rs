@@ -907,7 +907,7 @@ const IN_LOOKUPS: &[Mutation] = &[
             for (to, bytes) in out.iter().filter(|(_, bytes)| method(bytes).as_deref() == Some("find_node")) {
                 let t = bytes_at(bytes, &["t"]).unwrap();
                 if let Some(reply) = as_if_found(memory, to, &t) {
-                    memory.later.push((Instant::now() + Duration::from_millis(1200), (*to, reply)));
+                    memory.later.push((Instant::now() + Duration::from_millis(800), (*to, reply)));
                 }
                 memory.by_addr.insert(*to, t);
             }

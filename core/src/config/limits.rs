@@ -21,7 +21,7 @@ pub struct Limits {
     pub amplification: u8,
     /// How long an address stays proved. 15 min.
     pub proof_lifetime: Duration,
-    /// Addresses remembered as proved, 2^24 at most; space for all is taken at the start. 8,192.
+    /// Addresses remembered as proved, 2^24 at most. 8,192, of 8 bytes each.
     pub proved_addresses: usize,
     /// `get_value` queries that wait for the pong of an unproved address. 64.
     pub waiting_for_proof: usize,
@@ -51,7 +51,7 @@ pub struct Limits {
     pub queries_per_second: u32,
     /// How many seconds' worth of queries may come at once. 4.
     pub query_burst_seconds: u32,
-    /// IPs whose query rate is remembered, 2^24 at most; space for all is taken at the start. 8,192.
+    /// IPs whose query rate is remembered, 2^24 at most. 8,192, of 24 bytes each, in a flood.
     pub query_sources: usize,
     /// Outstanding requests. 1,024.
     pub transactions: usize,

@@ -1,6 +1,6 @@
 //! Which piece is asked of which peer.
 
-use super::requests::By;
+use super::requests::{By, Late};
 use super::{Download, Event, Origin, Piece, RequestId, Verdict, What};
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -28,7 +28,7 @@ impl Download {
         for piece in self.requests.pieces() {
             let Some((id, by, hedged)) = self.only_holder(piece) else { continue };
             let streaming = self.stream().is_some_and(|stream| stream.piece == piece);
-            if streaming || !self.requests.is_late(self.now, by, self.late_after()) {
+            if streaming || !self.requests.is_late(self.now, by, &self.late()) {
                 continue;
             }
             if !hedged {
@@ -40,7 +40,8 @@ impl Download {
                 }
                 self.stats.pieces_late += 1;
             }
-            let mirror_will_do = self.mirror.is_usable(self.now)
+            let mirror_will_do = self.is_urgent()
+                && self.mirror.is_usable(self.now)
                 && self.stream().is_none_or(|stream| stream.end_piece - stream.piece <= SHORT_STREAM);
             let second = self.next_peer(Some(piece));
             if let Some(second) =
@@ -61,18 +62,20 @@ impl Download {
     }
 
     /// After so long the first request of a source is late.
-    pub(super) fn late_after(&self) -> Duration {
+    pub(super) fn late(&self) -> Late {
         let late = self.piece_time.saturating_mul(LATE_FACTOR);
-        late.max(self.config.late_min).min(self.config.late_max.max(self.config.late_min))
+        let moving = late.max(self.config.late_min).min(self.config.late_max.max(self.config.late_min));
+        // A wait of nothing would make requests late before they are made.
+        Late { silent: self.config.late_silent.max(Duration::from_millis(1)).min(moving), moving }
     }
 
     /// Whether some peer is working on this piece that is not late, and was not before without
     /// ever having given anything.
     pub(super) fn is_in_good_hands(&self, piece: usize) -> bool {
-        let late_after = self.late_after();
+        let late = self.late();
         self.requests.for_piece(piece).any(|request| {
             let hopeless = matches!(request.by, By::Peer(peer) if self.peers[peer].is_hopeless());
-            !hopeless && !self.requests.is_late(self.now, request.by, late_after)
+            !hopeless && !self.requests.is_late(self.now, request.by, &late)
         })
     }
 
@@ -102,7 +105,7 @@ impl Download {
         if hashes.is_some_and(|hashes| hashes.of_piece(piece) != Some(sha1)) {
             self.stats.pieces_wrong += 1;
             self.stats.bytes_wasted += len;
-            self.peers.lied(peer);
+            self.contradicted(peer);
             self.cancel_where(|other| other.by == request.by);
             return Verdict::Discard;
         }
@@ -123,20 +126,23 @@ impl Download {
     }
 
     /// The peer to ask next: of those that have room and are not late, the one with the fewest
-    /// strikes, then the least to do; a hopeless one only where no other could be asked later. With `second_for`, one that was not asked for that piece.
+    /// strikes, then the least to do; a hopeless one only where no other could be asked later. With
+    /// `second_for`, one that was not asked for that piece; it may have one request more than its
+    /// share.
     fn next_peer(&self, second_for: Option<usize>) -> Option<usize> {
+        let depth = self.config.depth.max(1) + usize::from(second_for.is_some());
         let group = self.groups.get(self.group?).filter(|group| group.is_ready())?;
-        let late_after = self.late_after();
+        let late = self.late();
         let candidates = group.peers.iter().copied().filter(|&peer| {
             let by = By::Peer(peer);
-            self.peers.is_usable(peer)
-                && self.requests.of(by).count() < self.config.depth.max(1)
-                && !self.requests.is_late(self.now, by, late_after)
+            group.may_ask(&self.peers, peer)
+                && self.requests.of(by).count() < depth
+                && !self.requests.is_late(self.now, by, &late)
                 && !self.requests.of(by).any(|request| second_for.is_some() && request.piece() == second_for)
         });
         let others = group.peers.iter().any(|&peer| {
-            let is_at_work = !self.requests.is_late(self.now, By::Peer(peer), late_after);
-            self.peers.is_usable(peer) && !self.peers[peer].is_hopeless() && is_at_work
+            let is_at_work = !self.requests.is_late(self.now, By::Peer(peer), &late);
+            group.may_ask(&self.peers, peer) && !self.peers[peer].is_hopeless() && is_at_work
         });
         let candidates = candidates.filter(|&peer| !others || !self.peers[peer].is_hopeless());
         if group.named.is_some() {

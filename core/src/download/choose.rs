@@ -59,9 +59,9 @@ impl Download {
     /// peers, the next when one is late or failed.
     pub(super) fn ask_for_piece_hashes(&mut self) {
         let Some(index) = self.group else { return };
-        let late_after = self.late_after();
+        let late = self.late();
         let asked = || self.requests.iter().filter(|request| matches!(request.what, What::PieceHashes(_)));
-        let all_late = asked().all(|request| self.requests.is_late(self.now, request.by, late_after));
+        let all_late = asked().all(|request| self.requests.is_late(self.now, request.by, &late));
         if !all_late || asked().count() >= HASHES_AT_A_TIME {
             return;
         }
@@ -100,7 +100,7 @@ impl Download {
                 // Anybody may store under that key; a peer is asked for what it said it has.
                 if let By::Peer(peer) = request.by {
                     self.requests.remove(self.now, id);
-                    self.peers.lied(peer);
+                    self.contradicted(peer);
                     self.cancel_where(|other| other.by == request.by);
                 }
             }
@@ -129,6 +129,14 @@ impl Download {
         } else {
             group.refuted = true;
         }
+    }
+
+    /// A peer gave something else than the piece hashes of the group say.
+    pub(super) fn contradicted(&mut self, peer: usize) {
+        if let Some(group) = self.group.and_then(|index| self.groups.get_mut(index)) {
+            group.contradicted_by.push(peer);
+        }
+        self.peers.contradicted(peer);
     }
 
     fn leave_group(&mut self) {

@@ -12,15 +12,21 @@ use ipnet::IpNet;
 /// plan open (protocol, section 6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadConfig {
-    /// How long the mirror is left alone while no peer has been asked for a piece.
-    /// Default 500 ms: most lookups end sooner, and few people notice.
+    /// Whether somebody waits for the file from the start. Default yes. If not, the mirror is asked
+    /// only for what no peer has, until [`handle_wanted`](super::Download::handle_wanted).
+    pub wanted: bool,
+    /// How long the mirror is left alone while somebody waits for the file and no peer has been
+    /// asked for a piece. Default 300 ms: most lookups end sooner, and few people notice. With 0 the
+    /// mirror is asked at once, whether anybody waits or not.
     pub mirror_delay: Duration,
     /// From the first claim to the choice among groups, unless the lookup ends sooner.
     /// Default 100 ms: values of one `get_value` response come together, those of the
     /// next contact a round trip later; the last may be nine seconds away.
     pub gather: Duration,
-    /// The shortest time after which a piece is late, so that a second source is asked.
-    /// Default 1 s: connecting over a long way included.
+    /// A piece of which not a byte has come after this is late, so that a second source is asked.
+    /// Default 300 ms: connecting over a long way included.
+    pub late_silent: Duration,
+    /// The shortest time after which a piece is late of which some bytes have come. Default 1 s.
     pub late_min: Duration,
     /// The longest. Default 4 s: so does a modem-like peer not hold a piece up. In between,
     /// late is what takes four times as long as a piece took on average.
@@ -29,7 +35,7 @@ pub struct DownloadConfig {
     /// package manager itself gives a silent server up after 30.
     pub stall: Duration,
     /// A peer that takes longer than this for one piece has failed, however steadily it
-    /// drips. Default 60 s: 9 kB/s.
+    /// drips, unless nobody else is left to ask. Default 60 s: 9 kB/s.
     pub piece_timeout: Duration,
     /// The lookup for claims is over after this, told or not. Default 30 s, what a lookup
     /// may take at most (protocol, section 7).
@@ -37,9 +43,11 @@ pub struct DownloadConfig {
     /// Whether there is a mirror. Default yes.
     pub mirror: bool,
     /// What the mirror is known to give, in bytes a second, from downloads before this one.
-    /// Default unknown: then it is asked for nothing as long as the peers are not late, however
-    /// fast it may be. Known, it helps peers that are slower together than it.
+    /// Default unknown. Known, it helps peers that are slower together than it.
     pub mirror_rate: Option<u64>,
+    /// After somebody has waited for so long for a file that peers give, while it is unknown what
+    /// the mirror gives, that is asked for one piece to learn it. Default 2 s.
+    pub mirror_probe: Duration,
     /// Failures in a row of the mirror, without progress between, that end its use. Default 4,
     /// as many tries as the package manager has.
     pub mirror_failures: u32,
@@ -77,8 +85,10 @@ pub struct DownloadConfig {
 impl Default for DownloadConfig {
     fn default() -> DownloadConfig {
         DownloadConfig {
-            mirror_delay: Duration::from_millis(500),
+            wanted: true,
+            mirror_delay: Duration::from_millis(300),
             gather: Duration::from_millis(100),
+            late_silent: Duration::from_millis(300),
             late_min: Duration::from_secs(1),
             late_max: Duration::from_secs(4),
             stall: Duration::from_secs(10),
@@ -86,6 +96,7 @@ impl Default for DownloadConfig {
             lookup_timeout: Duration::from_secs(30),
             mirror: true,
             mirror_rate: None,
+            mirror_probe: Duration::from_secs(2),
             mirror_failures: 4,
             mirror_retry: Duration::from_secs(1),
             peer_failures: 2,

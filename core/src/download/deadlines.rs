@@ -14,16 +14,16 @@ impl Download {
         let lookup = (!self.lookup_ended).then(|| self.started + self.config.lookup_timeout);
         let gathered = self.first_claim.map(|first| first + self.config.gather);
         let streaming = self.requests.of(By::Mirror).next().is_some();
-        let alone = self.idle_since.filter(|_| !streaming).map(|since| since + self.config.mirror_delay);
+        let alone = self.alone_at().filter(|_| !streaming);
+        let probe = self.probe_at().filter(|_| !streaming);
         let mirror = match self.mirror.standing {
             Standing::UsableFrom(at) => Some(at),
             Standing::Usable | Standing::Gone => None,
         };
-        let late_after = self.late_after();
-        let late =
-            self.requests.iter().filter_map(|request| request.first_since.map(|since| since + late_after));
+        let after = self.late();
+        let late = self.requests.iter().filter_map(|request| request.late_at(&after));
         let failing = self.requests.iter().filter_map(|request| self.fails_at(request));
-        [lookup, gathered, alone, mirror]
+        [lookup, gathered, alone, probe, mirror]
             .into_iter()
             .flatten()
             .chain(late)
@@ -46,6 +46,20 @@ impl Download {
     fn fails_at(&self, request: &super::Outstanding) -> Option<Instant> {
         // A wait of nothing would fail requests before they are made.
         let shortest = core::time::Duration::from_millis(1);
-        request.fails_at(self.config.stall.max(shortest), self.config.piece_timeout.max(shortest))
+        let piece_timeout = Some(self.config.piece_timeout.max(shortest));
+        request.fails_at(
+            self.config.stall.max(shortest),
+            piece_timeout.filter(|_| self.others_could_be_asked(request.by)),
+        )
+    }
+
+    /// Whether there is somebody else who may have what was asked of a source.
+    fn others_could_be_asked(&self, by: By) -> bool {
+        let group = self.group.and_then(|index| self.groups.get(index));
+        self.mirror.standing != Standing::Gone
+            || group.is_some_and(|group| {
+                let mut others = group.peers.iter().filter(|peer| By::Peer(**peer) != by);
+                others.any(|&peer| group.may_ask(&self.peers, peer))
+            })
     }
 }

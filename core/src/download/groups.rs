@@ -17,6 +17,9 @@ pub(super) struct Group {
     pub(super) in_dht: InDht,
     /// The peers that were asked for them.
     pub(super) asked: Vec<usize>,
+    /// The peers that gave something else than they say. Anybody can have claimed in a peer's name
+    /// that it has what these piece hashes name: in another group it may be honest.
+    pub(super) contradicted_by: Vec<usize>,
     /// Piece hashes of that SHA-1 cannot be those of the file.
     pub(super) refuted: bool,
     /// IP addresses that stand for it.
@@ -32,13 +35,18 @@ impl Group {
 
     /// The next peer to ask for the piece hashes.
     pub(super) fn next_to_ask(&self, peers: &Peers) -> Option<usize> {
-        let left = self.peers.iter().filter(|peer| peers.is_usable(**peer) && !self.asked.contains(peer));
+        let left = self.peers.iter().filter(|peer| self.may_ask(peers, **peer) && !self.asked.contains(peer));
         left.copied().min_by_key(|&peer| (peers[peer].strikes, peers[peer].rank))
+    }
+
+    /// Whether a peer of the group is to be asked for anything.
+    pub(super) fn may_ask(&self, peers: &Peers, peer: usize) -> bool {
+        peers.is_usable(peer) && !self.contradicted_by.contains(&peer)
     }
 
     fn is_usable(&self, peers: &Peers, asking: bool) -> bool {
         !self.refuted
-            && self.peers.iter().any(|&peer| peers.is_usable(peer))
+            && self.peers.iter().any(|&peer| self.may_ask(peers, peer))
             && (self.is_ready()
                 || self.in_dht == InDht::Unasked
                 || asking
@@ -83,6 +91,7 @@ impl Groups {
                 hashes: None,
                 in_dht: InDht::Unnamed,
                 asked: Vec::new(),
+                contradicted_by: Vec::new(),
                 refuted: false,
                 votes: 0,
                 peers: Vec::new(),

@@ -41,7 +41,8 @@
 //! Claims are grouped by the piece hashes that they name, and the group with the most IP addresses
 //! behind it is believed. Its peers give the pieces in file order, four at a time; a piece that
 //! does not match ends the use of who gave it. A piece that is late is asked of a second peer,
-//! or else of the mirror. The mirror is asked for one run of bytes at a time, as a plain proxy
+//! or else of the mirror, if somebody waits for the file: what is only fetched ahead can wait for
+//! peers. The mirror is asked for one run of bytes at a time, as a plain proxy
 //! would: for everything while there are no peers, for what is late else. While it streams, peers
 //! work in the middle of what lies before it, so that the two do not meet before both have done
 //! half; where they meet, the stream ends. In the end the file's own hash decides: if it is wrong, the
@@ -50,7 +51,7 @@
 //!
 //! # It ends
 //!
-//! Every request fails unless bytes keep coming, peers and mirror have a bounded number of failures, and
+//! Every request that has gone out fails unless bytes keep coming, peers and mirror have a bounded number of failures, and
 //! a wrong file costs at least one peer: with [`Event::Finished`] or [`Event::Failed`], once the
 //! driver has answered [`Event::AllPiecesDone`].
 
@@ -81,7 +82,7 @@ use groups::Groups;
 use mirror::Mirror;
 use peers::Peers;
 use pieces::{Piece, Pieces};
-use requests::{By, Outstanding, Requests};
+use requests::{By, Outstanding, Requests, Sent};
 
 /// The largest file that is planned: 64 GiB, 131,072 pieces.
 pub const MAX_SIZE: u64 = 64 << 30;
@@ -114,6 +115,8 @@ pub struct Download {
     stream_time: Duration,
     /// Since when no piece has been asked of any peer.
     idle_since: Option<Instant>,
+    /// Since when somebody waits for the file.
+    wanted_since: Option<Instant>,
     /// How long a piece takes, smoothed.
     piece_time: Duration,
     actions: VecDeque<Action>,
@@ -140,6 +143,7 @@ impl Download {
         let mut download = Download {
             mirror: Mirror::new(&config),
             piece_time: config.late_min / assign::LATE_FACTOR,
+            wanted_since: config.wanted.then_some(now),
             config,
             rng,
             now,
@@ -181,6 +185,26 @@ impl Download {
     pub fn handle_lookup_ended(&mut self, now: Instant) {
         self.advance(now);
         self.lookup_ended = true;
+        self.advance(now);
+    }
+
+    /// A request waits for something of the driver's own, a connection to spare, say. Its source is
+    /// not to blame for silence until [`handle_sent`](Self::handle_sent), which has to come unless the
+    /// request is cancelled. Who is never told of either takes it for sent at once.
+    pub fn handle_held(&mut self, now: Instant, id: RequestId) {
+        self.advance(now);
+        if let Some(request) = self.requests.get_mut(id) {
+            request.sent = Sent::NotYet;
+        }
+        self.advance(now);
+    }
+
+    /// A request that was held back has gone out.
+    pub fn handle_sent(&mut self, now: Instant, id: RequestId) {
+        self.advance(now);
+        if let Some(request) = self.requests.get_mut(id).filter(|request| request.sent == Sent::NotYet) {
+            request.sent = Sent::At(self.now);
+        }
         self.advance(now);
     }
 
@@ -274,6 +298,22 @@ impl Download {
         } else {
             self.file_is_wrong();
         }
+        self.advance(now);
+    }
+
+    /// Somebody waits for the file from now on.
+    pub fn handle_wanted(&mut self, now: Instant) {
+        self.advance(now);
+        self.wanted_since.get_or_insert(self.now);
+        self.advance(now);
+    }
+
+    /// Experience has changed what is known of peers and mirror: from now on these are
+    /// [`DownloadConfig::mirror_delay`] and [`DownloadConfig::mirror_rate`].
+    pub fn handle_experience(&mut self, now: Instant, mirror_delay: Duration, mirror_rate: Option<u64>) {
+        self.advance(now);
+        self.config.mirror_delay = mirror_delay;
+        self.config.mirror_rate = mirror_rate;
         self.advance(now);
     }
 

@@ -9,6 +9,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::ops::Index;
 use core::time::Duration;
 
+/// So often a peer may contradict piece hashes.
+const MAX_CONTRADICTIONS: u32 = 2;
+
 /// A peer's HTTP server.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
@@ -17,6 +20,8 @@ pub(super) struct Peer {
     other: Option<SocketAddr>,
     pub(super) standing: Standing,
     failures: u32,
+    /// Groups whose piece hashes it contradicted.
+    contradictions: u32,
     /// How often it was late or failed, less its successes since: who has fewer comes first.
     pub(super) strikes: u32,
     /// Decides between peers of which nothing else is known, so that not everybody
@@ -64,7 +69,8 @@ impl Peers {
         }
         let rank = rng.next_u64();
         let standing = Standing::Usable;
-        self.0.push(Peer { address, other, standing, failures: 0, strikes: 0, rank, piece_time: None });
+        let (failures, contradictions, strikes, piece_time) = (0, 0, 0, None);
+        self.0.push(Peer { address, other, standing, failures, contradictions, strikes, rank, piece_time });
         Some(self.0.len() - 1)
     }
 
@@ -89,6 +95,17 @@ impl Peers {
             peer.standing = Standing::Gone;
         }
         peer.standing == Standing::Usable
+    }
+
+    /// The peer gave what contradicts the piece hashes of a group: it is not asked again there, and
+    /// after another time nowhere. If it was the piece hashes that lied the first time, it will not
+    /// do it twice.
+    pub(super) fn contradicted(&mut self, peer: usize) {
+        let Some(known) = self.0.get_mut(peer) else { return };
+        known.contradictions += 1;
+        if known.contradictions >= MAX_CONTRADICTIONS {
+            self.lied(peer);
+        }
     }
 
     /// The peer gave what is wrong: it is never asked again.

@@ -13,6 +13,15 @@ pub(super) enum By {
     Mirror,
 }
 
+/// After how long the first request of a source is late.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    /// As long as no byte has come.
+    pub(super) silent: Duration,
+    /// When some have.
+    pub(super) moving: Duration,
+}
+
 /// A request without an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outstanding {
@@ -27,6 +36,16 @@ pub(super) struct Outstanding {
     pub(super) received: u64,
     /// A second source was asked because this one is late.
     pub(super) hedged: bool,
+    /// When it went out after all, if it was held back.
+    pub(super) sent: Sent,
+}
+
+/// Whether a request has gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    AtOnce,
+    NotYet,
+    At(Instant),
 }
 
 impl Outstanding {
@@ -38,13 +57,23 @@ impl Outstanding {
         }
     }
 
-    /// When it has failed unless something is heard.
-    pub(super) fn fails_at(&self, stall: Duration, piece_timeout: Duration) -> Option<Instant> {
+    /// When it is late, if nothing changes.
+    pub(super) fn late_at(&self, late: &Late) -> Option<Instant> {
         let first_since = self.first_since?;
+        Some(first_since + if self.received == 0 { late.silent } else { late.moving })
+    }
+
+    /// When it has failed unless something is heard.
+    pub(super) fn fails_at(&self, stall: Duration, piece_timeout: Option<Duration>) -> Option<Instant> {
+        let first_since = match self.sent {
+            Sent::AtOnce => self.first_since?,
+            Sent::NotYet => return None,
+            Sent::At(at) => self.first_since?.max(at),
+        };
         let stalled = self.last_heard.max(first_since) + stall;
-        Some(match self.by {
-            By::Peer(_) => stalled.min(first_since + piece_timeout),
-            By::Dht | By::Mirror => stalled,
+        Some(match (self.by, piece_timeout) {
+            (By::Peer(_), Some(piece_timeout)) => stalled.min(first_since + piece_timeout),
+            _ => stalled,
         })
     }
 }
@@ -62,7 +91,8 @@ impl Requests {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         let first_since = self.of(by).next().is_none().then_some(now);
-        let request = Outstanding { id, by, what, first_since, last_heard: now, received: 0, hedged: false };
+        let (last_heard, received, hedged, sent) = (now, 0, false, Sent::AtOnce);
+        let request = Outstanding { id, by, what, first_since, last_heard, received, hedged, sent };
         self.outstanding.push(request);
         id
     }
@@ -107,10 +137,9 @@ impl Requests {
         pieces
     }
 
-    /// Whether the source has been working on the first of its requests for `late_after`: then
-    /// all that wait behind are late with it.
-    pub(super) fn is_late(&self, now: Instant, by: By, late_after: Duration) -> bool {
-        let first = self.of(by).next().and_then(|request| request.first_since);
-        first.is_some_and(|since| now >= since + late_after)
+    /// Whether the source is late with the first of its requests: then all that wait behind are
+    /// late with it.
+    pub(super) fn is_late(&self, now: Instant, by: By, late: &Late) -> bool {
+        self.of(by).next().and_then(|request| request.late_at(late)).is_some_and(|at| now >= at)
     }
 }

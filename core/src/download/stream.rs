@@ -3,6 +3,7 @@
 use super::requests::By;
 use super::{Download, Event, Origin, Outstanding, Piece, RequestId, What};
 use crate::claim::PIECE_LEN;
+use crate::time::Instant;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -102,13 +103,16 @@ impl Download {
     /// The first run of missing pieces that is for the mirror: the first piece, and the one after
     /// the last.
     ///
-    /// What is late is for it. So is what nobody was asked for, if no peer is at work and none has
-    /// been for some time, or all that are are late, or slower than it; and in the end, if they
-    /// are slower, what they are still at.
+    /// What no peer has is for it. If the file is urgent, so is what is late, and what nobody was
+    /// asked for, if no peer is at work and none has been for some time, or all that are are late, or
+    /// slower than it; and in the end, if they are slower, what they are still at.
     fn run_for_mirror(&self) -> Option<(usize, usize)> {
+        let exhausted = self.peers_are_exhausted();
+        if !exhausted && !self.is_urgent() {
+            return None;
+        }
         let asked = self.requests.pieces();
-        let waited = |since| self.now >= since + self.config.mirror_delay;
-        let alone = self.peers_are_exhausted() || self.idle_since.is_some_and(waited);
+        let alone = exhausted || self.alone_at().is_some_and(|at| self.now >= at);
         let overwhelmed = !asked.is_empty() && !asked.iter().any(|&piece| self.is_in_good_hands(piece));
         let slower = self.peers_are_slower();
         let is_for_mirror = |piece: usize| match asked.binary_search(&piece) {
@@ -120,7 +124,30 @@ impl Download {
             let end = (first..self.pieces.len()).find(|&piece| !is_in(piece));
             Some((first, end.unwrap_or(self.pieces.len())))
         };
-        run(&is_for_mirror).or_else(|| run(&|piece| slower && !self.is_taken(piece)))
+        let probe = || {
+            let last = self.pieces.missing().filter(|piece| asked.binary_search(piece).is_err()).last();
+            let due = self.probe_at().is_some_and(|at| self.now >= at);
+            last.filter(|_| due).map(|last| (last, last + 1))
+        };
+        run(&is_for_mirror).or_else(|| run(&|piece| slower && !self.is_taken(piece))).or_else(probe)
+    }
+
+    /// Whether the mirror is to help where peers do too little: somebody waits for the file, or
+    /// nobody is to wait for peers.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.wanted_since.is_some() || self.config.mirror_delay == Duration::ZERO
+    }
+
+    /// When the mirror is asked because no peer has been asked for a piece.
+    pub(super) fn alone_at(&self) -> Option<Instant> {
+        let idle_since = self.idle_since.filter(|_| self.is_urgent())?;
+        Some(self.wanted_since.map_or(idle_since, |since| since.max(idle_since)) + self.config.mirror_delay)
+    }
+
+    /// When the mirror is asked for a piece to learn how fast it is.
+    pub(super) fn probe_at(&self) -> Option<Instant> {
+        let since = self.wanted_since.filter(|_| self.mirror_rate().is_none())?;
+        Some(since + self.config.mirror_probe)
     }
 
     /// Whether the peers that are at work are slower together than the mirror, as far as known.

@@ -199,6 +199,11 @@ impl Events {
         self.finals
     }
 
+    /// Gives back the room that is not taken.
+    pub(super) fn trim(&mut self) {
+        self.queue.shrink_to_fit();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }

@@ -12,6 +12,10 @@ use core::time::Duration;
 /// Refreshes that start at one checkpoint; the rest wait for the next.
 const MAX_REFRESHES: usize = 16;
 
+/// Contacts that came together are pinged again one by one: those of a node that has just joined are
+/// a hundred, and all that is outstanding takes room.
+const RE_PING_SPACING: Duration = Duration::from_millis(100);
+
 /// What upkeep remembers.
 #[derive(Debug, Default)]
 pub(super) struct Maintenance {
@@ -68,14 +72,27 @@ impl Node {
     /// Pings who is due. Those for whom there is no room now are tried again a while later.
     pub(super) fn fire_re_pings(&mut self) {
         let parts = &mut self.parts;
+        parts.re_ping_from = parts.now + RE_PING_SPACING;
         for family in 0..parts.tables.len() {
-            while let Some(contact) = parts.tables[family].take_due_ping(parts.now) {
-                if parts.ping(contact, true).is_none() {
-                    parts.tables[family].ping_later(parts.now, &contact);
-                }
+            if let Some(contact) = parts.tables[family].take_due_ping(parts.now)
+                && parts.ping(contact, true).is_none()
+            {
+                parts.tables[family].ping_later(parts.now, &contact);
             }
         }
         parts.schedule_re_ping();
+        self.requests_changed();
+    }
+
+    /// Asks those who queried us a while ago whether they can be reached.
+    pub(super) fn fire_newcomers(&mut self) {
+        let parts = &mut self.parts;
+        while let Some(addr) = parts.newcomers.take_due(parts.now) {
+            if parts.ping(Contact { id: Id::ZERO, addr }, true).is_none() {
+                parts.newcomers.forget(&addr);
+            }
+        }
+        parts.schedule_newcomers();
         self.requests_changed();
     }
 
@@ -86,6 +103,11 @@ impl Node {
         parts.timers.set(Timer::Checkpoint, Some(parts.now + interval));
         parts.tokens.rotate(&mut parts.rngs.token);
         parts.store.expire(parts.now);
+        parts.proofs.trim(parts.now);
+        parts.budget.trim(parts.now);
+        parts.outbox.trim();
+        parts.events.trim();
+        self.server.trim();
         parts.emit(Event::CheckpointPassed);
         self.refresh();
         if self.parts.tables.iter().all(|table| table.is_empty())

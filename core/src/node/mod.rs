@@ -247,6 +247,7 @@ impl Node {
                 Timer::Request => self.fire_requests(),
                 Timer::Operation => self.fire_operations(),
                 Timer::RePing => self.fire_re_pings(),
+                Timer::Newcomer => self.fire_newcomers(),
                 Timer::Checkpoint => self.fire_checkpoint(),
                 Timer::Republish => self.fire_republish(),
                 Timer::Rejoin => self.fire_rejoin(),
@@ -257,7 +258,7 @@ impl Node {
     fn fire_requests(&mut self) {
         while let Some((id, due)) = self.parts.transactions.take_due(self.parts.now) {
             match due {
-                Due::Resend(to, datagram) => self.parts.resend(to, &datagram),
+                Due::Resend { to, datagram, purpose } => self.request_late(&to, &datagram, purpose),
                 Due::Failed(transaction) => self.request_failed(&id, &transaction, Failure::TimedOut),
             }
         }
@@ -291,7 +292,7 @@ impl Node {
             _ => return self.request_failed(id, &transaction, Failure::BadAnswer),
         };
         let contact = Contact { id: response.id, addr: from };
-        self.parts.contact_answered(contact);
+        self.parts.contact_answered(contact, &transaction);
         if let Some(reported) = reported_address(&response) {
             self.parts.seen_at(from, reported);
         }
@@ -310,6 +311,9 @@ impl Node {
             return None;
         };
         self.parts.proofs.prove(self.parts.now, *from);
+        if let Some(took) = transaction.round_trip(self.parts.now) {
+            self.parts.round_trips.answered(took);
+        }
         if transaction.purpose == Purpose::Ping {
             self.parts.pinging.remove(from);
             self.server.proved(&mut self.parts, from);
@@ -317,16 +321,32 @@ impl Node {
         Some(transaction)
     }
 
+    fn request_late(&mut self, to: &Contact, datagram: &Bytes, purpose: Purpose) {
+        self.parts.round_trips.late();
+        self.parts.resend(to.addr, datagram);
+        if let Purpose::Operation(op) = purpose
+            && self.parts.config.lookup.passes_over()
+        {
+            let over = self.operations.late(&mut self.parts, op, to);
+            self.operation_over(over);
+        }
+    }
+
     fn request_failed(&mut self, id: &TransactionId, transaction: &Transaction<Purpose>, failure: Failure) {
         let Transaction { to, method, purpose, .. } = transaction;
         self.parts.stats.requests_failed += 1;
-        // A token grown old is no fault of its giver.
-        if failure != Failure::Error(crate::krpc::ErrorCode::InvalidToken) {
+        // A token grown old is no fault of its giver, and a request that was not sent as often as it
+        // might have been tells little.
+        let tells_little = self.parts.config.lookup.prefer_sound
+            && failure == Failure::TimedOut
+            && transaction.was_given_up();
+        if failure != Failure::Error(crate::krpc::ErrorCode::InvalidToken) && !tells_little {
             self.parts.contact_failed(to);
         }
         match purpose {
             Purpose::Ping => {
                 self.parts.pinging.remove(&to.addr);
+                self.parts.newcomer_failed(&to.addr);
                 self.server.unproved(&to.addr);
             }
             Purpose::Operation(op) => {

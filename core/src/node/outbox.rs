@@ -14,11 +14,13 @@ pub(super) struct Outbox {
     /// Bytes of `payloads` that have been popped.
     popped: usize,
     capacity: usize,
+    /// How many there were at a time, and bytes of them, since the last look.
+    most: (usize, usize),
 }
 
 impl Outbox {
     pub(super) fn new(capacity: usize) -> Outbox {
-        Outbox { heads: VecDeque::new(), payloads: BytesMut::new(), popped: 0, capacity }
+        Outbox { heads: VecDeque::new(), payloads: BytesMut::new(), popped: 0, capacity, most: (0, 0) }
     }
 
     /// Queues what `write` appends to the buffer, which holds others' bytes already, if there is room and it is at most `max_len` bytes.
@@ -41,6 +43,8 @@ impl Outbox {
             return None;
         }
         self.heads.push_back((to, len));
+        let (datagrams, bytes) = self.most;
+        self.most = (datagrams.max(self.heads.len()), bytes.max(self.payloads.len()));
         Some(len)
     }
 
@@ -61,6 +65,17 @@ impl Outbox {
             self.payloads.copy_within(self.popped.., 0);
             self.payloads.truncate(waiting);
             self.popped = 0;
+        }
+    }
+
+    /// Gives back room that has not been needed since this was last called.
+    pub(super) fn trim(&mut self) {
+        let (datagrams, bytes) = core::mem::take(&mut self.most);
+        if self.heads.is_empty() {
+            self.heads.shrink_to(datagrams);
+            if self.payloads.capacity() > bytes * 2 {
+                (self.payloads, self.popped) = (BytesMut::with_capacity(bytes), 0);
+            }
         }
     }
 
@@ -95,6 +110,25 @@ mod tests {
             }
         }
         assert!(outbox.payloads.capacity() <= 2048, "{}", outbox.payloads.capacity());
+    }
+
+    #[test]
+    fn room_for_a_burst_is_given_back_when_it_is_long_over() {
+        let to = SocketAddr::from(([10, 0, 0, 1], 1));
+        let (mut outbox, mut out) = (Outbox::new(1000), BytesMut::new());
+        let mut burst = |outbox: &mut Outbox, count| {
+            (0..count).for_each(|_| assert!(outbox.push(to, 100, |b| b.put_slice(&[1; 100])).is_some()));
+            while outbox.pop(&mut out).is_some() {}
+            outbox.payloads.capacity()
+        };
+        let large = burst(&mut outbox, 500);
+        outbox.trim();
+        assert_eq!(burst(&mut outbox, 4), large, "it was needed not long ago");
+        outbox.trim();
+        let small = burst(&mut outbox, 4);
+        assert!(small < 1000, "{small} bytes");
+        outbox.trim();
+        assert_eq!(burst(&mut outbox, 4), small, "what is needed stays");
     }
 
     #[test]

@@ -9,15 +9,17 @@ use crate::id::{Contact, Id};
 use crate::krpc::{Call, Query, TransactionId};
 use crate::limit::{Proofs, QueryBudget};
 use crate::map::{HashKey, KeyedMap};
+use crate::newcomers::Newcomers;
 use crate::outside::OutsideVotes;
 use crate::prefix::NetworkPrefix;
 use crate::rng::{Purpose as Stream, Rng};
-use crate::routing::{Room, RoutingTable};
+use crate::round_trip::RoundTrips;
+use crate::routing::{Answer, Room, RoutingTable};
 use crate::store::Store;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
 use crate::token::Tokens;
-use crate::transaction::{Request, Transactions};
+use crate::transaction::{Request, Transaction, Transactions};
 use bytes::{Bytes, BytesMut};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -72,6 +74,8 @@ pub(super) struct Parts {
     pub(super) transactions: Transactions<Purpose>,
     /// Addresses with a ping of [`Purpose::Ping`] outstanding.
     pub(super) pinging: KeyedMap<SocketAddr, TransactionId>,
+    pub(super) round_trips: RoundTrips,
+    pub(super) newcomers: Newcomers,
     pub(super) tokens: Tokens,
     pub(super) store: Store,
     pub(super) proofs: Proofs,
@@ -79,6 +83,8 @@ pub(super) struct Parts {
     pub(super) outside: [OutsideVotes; 2],
     pub(super) outbox: Outbox,
     pub(super) events: Events,
+    /// Not before this is the next contact pinged again.
+    pub(super) re_ping_from: Instant,
     pub(super) timers: Timers,
     pub(super) stats: Stats,
 }
@@ -94,13 +100,16 @@ impl Parts {
             tables: [(); 2].map(|()| RoutingTable::new(id, config.upkeep, &config.lookup, now)),
             transactions: Transactions::new(limits.transactions, key()),
             pinging: KeyedMap::new(key()),
+            round_trips: RoundTrips::default(),
+            newcomers: Newcomers::new(config.upkeep.nat_timeout),
             tokens: Tokens::new(&mut token),
             store: Store::new(&limits, config.upkeep.value_lifetime, key()),
             proofs: Proofs::new(&limits, key()),
-            budget: QueryBudget::new(&limits, key()),
+            budget: QueryBudget::new(&limits, config.upkeep.nat_timeout, key()),
             outside: [(); 2].map(|()| OutsideVotes::new(limits.outside_votes)),
             outbox: Outbox::new(limits.outbox_datagrams),
             events: Events::new(&limits),
+            re_ping_from: now,
             timers: Timers::default(),
             stats: Stats::default(),
             rngs: Rngs {
@@ -202,7 +211,7 @@ impl Parts {
             to,
             method: call.method(),
             datagram: datagram.freeze(),
-            schedule: self.config.lookup.retransmission,
+            schedule: self.round_trips.schedule(&self.config.lookup.retransmission),
             purpose,
         };
         self.transactions.begin(self.now, request);
@@ -249,20 +258,59 @@ impl Parts {
             self.table(&contact.addr).assume(now, contact, counted);
             self.schedule_re_ping();
         }
-        matches!(self.table(&contact.addr).room(now, &contact, counted), Room::Free | Room::AfterPing(_))
+        let room = self.table(&contact.addr).room(now, &contact, counted);
+        let has_room = matches!(room, Room::Free | Room::AfterPing(_));
+        // Who has not proved its address is pinged at once for that; then this goes on below.
+        if has_room && self.proofs.is_proved(now, &contact.addr) && self.needs_silence(&contact.addr) {
+            self.newcomers.heard(now, contact.addr);
+            self.schedule_newcomers();
+            return false;
+        }
+        has_room
+    }
+
+    /// Whether only an answer to a query out of the blue makes a contact of `addr`. Where addresses
+    /// are not counted, there is no NAT to think of.
+    fn needs_silence(&self, addr: &SocketAddr) -> bool {
+        self.config.lookup.admission == Admission::Reach
+            && self.tables[Family::of(addr) as usize].is_settled()
     }
 
     /// `contact` answered a query of ours rightly.
-    pub(super) fn contact_answered(&mut self, contact: Contact) {
+    pub(super) fn contact_answered(&mut self, contact: Contact, transaction: &Transaction<Purpose>) {
         if !self.allows(&contact.addr) {
             return;
         }
         let (now, counted) = (self.now, self.counts(&contact.addr));
-        let oldest = self.table(&contact.addr).answered(now, contact, counted);
+        let silent_since = now.saturating_sub(self.config.upkeep.nat_timeout);
+        let reached = self.config.lookup.admission != Admission::Reach
+            || !counted
+            || !self.budget.has_queried(silent_since, &contact.addr.ip());
+        if !reached && self.needs_silence(&contact.addr) {
+            match self.table(&contact.addr).room(now, &contact, counted) {
+                Room::Known => {}
+                Room::None => return self.newcomers.forget(&contact.addr),
+                Room::Free | Room::AfterPing(_) => {
+                    self.newcomers.heard(now, contact.addr);
+                    return self.schedule_newcomers();
+                }
+            }
+        }
+        self.newcomers.forget(&contact.addr);
+        let (timely, round_trip) = (transaction.is_timely(now), transaction.round_trip(now));
+        let answer = Answer { contact, counted, reached, timely, round_trip };
+        let oldest = self.table(&contact.addr).answered(now, answer);
         self.schedule_re_ping();
         if let Some(oldest) = oldest {
             self.ping(oldest, true);
         }
+    }
+
+    /// Whether there is reason to believe that `contact` will not answer.
+    pub(super) fn doubts(&self, contact: &Contact) -> bool {
+        self.config.lookup.passes_over()
+            && (self.newcomers.has_refused(self.now, &contact.addr)
+                || self.tables[Family::of(&contact.addr) as usize].doubts(contact))
     }
 
     /// A query of ours to `contact` failed.
@@ -301,8 +349,17 @@ impl Parts {
         contact.id == self.id || believed == Some(contact.addr)
     }
 
+    /// Whoever is at `addr` did not answer a ping.
+    pub(super) fn newcomer_failed(&mut self, addr: &SocketAddr) {
+        self.newcomers.refused(self.now, addr);
+    }
+
+    pub(super) fn schedule_newcomers(&mut self) {
+        self.timers.set(Timer::Newcomer, self.newcomers.next_ping_at());
+    }
+
     pub(super) fn schedule_re_ping(&mut self) {
         let next = self.tables.iter().filter_map(RoutingTable::next_ping_at).min();
-        self.timers.set(Timer::RePing, next);
+        self.timers.set(Timer::RePing, next.map(|next| next.max(self.re_ping_from)));
     }
 }

@@ -25,7 +25,7 @@ const MAX_VALUES: usize = 512;
 pub(super) struct Server {
     /// `get_value` queries whose answer does not fit the budget.
     waiting: VecDeque<Waiting>,
-    /// The latest verification pings, oldest first, answered or not.
+    /// Verification pings that are outstanding, oldest first.
     verifications: VecDeque<(TransactionId, SocketAddr)>,
 }
 
@@ -94,6 +94,7 @@ impl Server {
 
     /// Somebody answered our ping: what waited for that is answered in full.
     pub(super) fn proved(&mut self, parts: &mut Parts, from: &SocketAddr) {
+        self.ping_is_over(from);
         for _ in 0..self.waiting.len() {
             match self.waiting.pop_front() {
                 Some(Waiting { from: other, transaction_id, key, num }) if other == *from => {
@@ -108,7 +109,18 @@ impl Server {
 
     /// Somebody did not answer our ping.
     pub(super) fn unproved(&mut self, from: &SocketAddr) {
+        self.ping_is_over(from);
         self.waiting.retain(|waiting| waiting.from != *from);
+    }
+
+    fn ping_is_over(&mut self, addr: &SocketAddr) {
+        self.verifications.retain(|(_, pinged)| pinged != addr);
+    }
+
+    /// Gives back the room that a crowd of strangers took.
+    pub(super) fn trim(&mut self) {
+        self.verifications.shrink_to_fit();
+        self.waiting.shrink_to_fit();
     }
 
     /// Pings a stranger: to prove its address, or because there is room for it in the table.

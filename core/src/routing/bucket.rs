@@ -1,10 +1,12 @@
 //! One bucket.
 
+use super::Answer;
 use crate::id::Contact;
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use arrayvec::ArrayVec;
+use core::time::Duration;
 
 /// A contact in the table.
 #[derive(Clone, Debug)]
@@ -16,6 +18,12 @@ pub(super) struct Entry {
     pub(super) heard: Instant,
     /// Queries in a row that it did not answer.
     pub(super) failures: u8,
+    /// Whether it answered when no NAT can have let us through as somebody it had just talked to.
+    pub(super) reached: bool,
+    /// Whether it ever answered in time since it last failed.
+    pub(super) timely: bool,
+    /// How long the last of its answers took that was in time.
+    pub(super) round_trip: Option<Duration>,
     /// When it is to be pinged again.
     pub(super) ping_at: Option<Instant>,
 }
@@ -24,11 +32,17 @@ pub(super) struct Entry {
 pub(super) struct Bucket {
     /// The one heard of longest ago first.
     pub(super) entries: ArrayVec<Entry, K>,
-    /// Answered while the bucket was full: takes the place of the oldest if that fails. With
-    /// whether it is counted.
-    pub(super) candidate: Option<(Contact, bool)>,
+    /// Answered while the bucket was full: takes the place of the oldest if that fails.
+    pub(super) candidate: Option<Answer>,
     /// When a lookup last had its target here; `None`: not since we joined.
     pub(super) looked_up: Option<Instant>,
+}
+
+impl Entry {
+    /// Whether others would reach it, as far as we know.
+    pub(super) fn is_sound(&self) -> bool {
+        self.failures == 0 && self.reached && self.timely
+    }
 }
 
 impl Bucket {
@@ -36,13 +50,22 @@ impl Bucket {
         Bucket { entries: ArrayVec::new(), candidate: None, looked_up: Some(now) }
     }
 
-    /// Moves `contact`, which answered, to the end. Returns whether it is here.
-    pub(super) fn heard(&mut self, contact: &Contact, now: Instant) -> bool {
-        let Some(at) = self.entries.iter().position(|entry| entry.contact == *contact) else {
+    /// Moves the contact that answered to the end; if it is still not known to be reachable, it is
+    /// pinged `later`. `forgives`: whether its failures are forgotten. Returns whether it is here.
+    pub(super) fn heard(&mut self, now: Instant, answer: &Answer, later: Duration, forgives: bool) -> bool {
+        let Some(at) = self.entries.iter().position(|entry| entry.contact == answer.contact) else {
             return false;
         };
         let entry = &mut self.entries[at];
-        entry.failures = 0;
+        if forgives {
+            entry.failures = 0;
+            entry.timely = true;
+        }
+        entry.reached |= answer.reached;
+        entry.round_trip = answer.round_trip.or(entry.round_trip);
+        if !entry.reached {
+            entry.ping_at.get_or_insert(now + later);
+        }
         entry.heard = now;
         if at == 0 {
             // The oldest lives: whoever waited for its place waits for the next to fall silent.
@@ -63,7 +86,7 @@ impl Bucket {
         let leaves = |contact: &Contact| !stays(contact);
         let split = Bucket {
             entries: self.entries.iter().filter(|entry| leaves(&entry.contact)).cloned().collect(),
-            candidate: self.candidate.take_if(|(candidate, _)| leaves(candidate)),
+            candidate: self.candidate.take_if(|candidate| leaves(&candidate.contact)),
             looked_up: self.looked_up,
         };
         self.entries.retain(|entry| stays(&entry.contact));

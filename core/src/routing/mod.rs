@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use bucket::{Bucket, Entry};
 use core::slice;
+use core::time::Duration;
 
 /// What the table would do with a contact that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,21 @@ pub enum Room {
     None,
 }
 
+/// One who answered a query of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// Who.
+    pub contact: Contact,
+    /// Whether its IP and prefix may occur but once.
+    pub counted: bool,
+    /// Whether others would reach it, too: no NAT let our query in as an answer.
+    pub reached: bool,
+    /// Whether it came soon enough for a lookup to wait for it.
+    pub timely: bool,
+    /// How long it took, if that is certain.
+    pub round_trip: Option<Duration>,
+}
+
 /// The routing table of one address family.
 #[derive(Clone, Debug)]
 pub struct RoutingTable {
@@ -41,12 +57,14 @@ pub struct RoutingTable {
     buckets: Vec<Bucket>,
     upkeep: Upkeep,
     re_ping: bool,
+    prefer_sound: bool,
 }
 
 impl RoutingTable {
     /// An empty table around our own id.
     pub fn new(own_id: Id, upkeep: Upkeep, policy: &LookupPolicy, now: Instant) -> RoutingTable {
-        RoutingTable { own_id, buckets: alloc::vec![Bucket::new(now)], upkeep, re_ping: policy.re_ping }
+        let LookupPolicy { re_ping, prefer_sound, .. } = *policy;
+        RoutingTable { own_id, buckets: alloc::vec![Bucket::new(now)], upkeep, re_ping, prefer_sound }
     }
 
     /// What the table would do with `contact`. `counted`: whether its IP and prefix may occur
@@ -71,23 +89,25 @@ impl RoutingTable {
         if is_taken { Room::None } else { room }
     }
 
-    /// `contact` answered a query of ours: it is added if there is room, and is now the one heard
+    /// A contact answered a query of ours: it is added if there is room, and is now the one heard
     /// of last in its bucket. Returns the contact to ping in order to make room, if there is one.
-    pub fn answered(&mut self, now: Instant, contact: Contact, counted: bool) -> Option<Contact> {
+    pub fn answered(&mut self, now: Instant, answer: Answer) -> Option<Contact> {
+        let Answer { contact, counted, .. } = answer;
         let index = self.index(&contact.id);
-        if self.buckets[index].heard(&contact, now) {
+        let forgives = !self.is_too_late(&answer);
+        if self.buckets[index].heard(now, &answer, self.upkeep.reping_after, forgives) {
             return None;
         }
         // Its address stood for another id, which is there no more.
         self.remove_where(|entry| entry.contact.addr == contact.addr);
         match self.room(now, &contact, counted) {
             Room::Free => {
-                self.insert(now, contact, counted);
+                self.insert(now, answer);
                 None
             }
             Room::AfterPing(oldest) => {
                 let index = self.index(&contact.id);
-                self.buckets[index].candidate = Some((contact, counted));
+                self.buckets[index].candidate = Some(answer);
                 Some(oldest)
             }
             Room::Known | Room::None => None,
@@ -97,7 +117,7 @@ impl RoutingTable {
     /// Adds a contact that has only queried us, as the original code did.
     pub fn assume(&mut self, now: Instant, contact: Contact, counted: bool) {
         if self.room(now, &contact, counted) == Room::Free {
-            self.insert(now, contact, counted);
+            self.insert(now, Answer { contact, counted, reached: true, timely: true, round_trip: None });
         }
     }
 
@@ -115,14 +135,14 @@ impl RoutingTable {
         if re_ping {
             entry.ping_at.get_or_insert(now + upkeep.reping_after);
         }
-        if entry.failures < upkeep.max_failures && !replaced {
+        if entry.failures < upkeep.max_failures && !replaced && entry.reached {
             return false;
         }
         bucket.entries.retain(|entry| entry.contact != *contact);
-        if let Some((candidate, counted)) = bucket.candidate.take()
-            && self.room(now, &candidate, counted) == Room::Free
+        if let Some(candidate) = bucket.candidate.take()
+            && self.room(now, &candidate.contact, candidate.counted) == Room::Free
         {
-            self.insert(now, candidate, counted);
+            self.insert(now, candidate);
         }
         self.merge();
         true
@@ -160,10 +180,12 @@ impl RoutingTable {
         self.buckets[index].looked_up = Some(now);
     }
 
-    /// Our neighbourhood has been looked up for the first time: every other bucket wants a refresh.
+    /// Our neighbourhood has been looked up for the first time: every other bucket that has room wants
+    /// a refresh.
     pub fn joined(&mut self) {
         if let [others @ .., _] = &mut self.buckets[..] {
-            others.iter_mut().for_each(|bucket| bucket.looked_up = None);
+            let with_room = others.iter_mut().filter(|bucket| !bucket.entries.is_full());
+            with_room.for_each(|bucket| bucket.looked_up = None);
         }
     }
 
@@ -179,22 +201,62 @@ impl RoutingTable {
 
     /// Puts up to K contacts closest to `target` into `out`, closest first.
     pub fn closest(&self, target: &Id, out: &mut ArrayVec<Contact, K>) {
-        let mut closest = ArrayVec::new();
+        out.clear();
+        out.extend(self.closest_entries(target).iter().map(|(_, entry)| entry.contact));
+    }
+
+    /// The same, each with how long its last answer took, if that is known.
+    pub fn closest_with_round_trips(
+        &self,
+        target: &Id,
+    ) -> impl Iterator<Item = (Contact, Option<Duration>)> + use<> {
+        let entries = self.closest_entries(target);
+        let known: ArrayVec<_, K> =
+            entries.iter().map(|(_, entry)| (entry.contact, entry.round_trip)).collect();
+        known.into_iter()
+    }
+
+    fn closest_entries(&self, target: &Id) -> Closest<'_> {
+        let mut closest = Closest::new();
+        if self.prefer_sound {
+            self.select(target, &mut closest, Entry::is_sound);
+        }
+        if !closest.is_full() {
+            let mut others = Closest::new();
+            self.select(target, &mut others, |entry| !(self.prefer_sound && entry.is_sound()));
+            closest.extend(others.into_iter().take(K - closest.len()));
+            closest.sort_unstable_by_key(|(distance, _)| *distance);
+        }
+        closest
+    }
+
+    /// Puts up to K of the entries that `qualify` and are closest to `target` into `closest`.
+    fn select<'a>(&'a self, target: &Id, closest: &mut Closest<'a>, qualify: impl Fn(&Entry) -> bool) {
         let index = self.index(target);
         // Ids in the target's bucket share a longer prefix with it than all others; ids in later
         // buckets share as much with it as we do; earlier buckets are ever farther.
-        select(target, &self.buckets[index..=index], &mut closest);
+        select(target, &self.buckets[index..=index], closest, &qualify);
         if !closest.is_full() {
-            select(target, &self.buckets[index + 1..], &mut closest);
+            select(target, &self.buckets[index + 1..], closest, &qualify);
         }
         for earlier in self.buckets[..index].iter().rev() {
             if closest.is_full() {
                 break;
             }
-            select(target, slice::from_ref(earlier), &mut closest);
+            select(target, slice::from_ref(earlier), closest, &qualify);
         }
-        out.clear();
-        out.extend(closest.iter().map(|(_, contact)| **contact));
+    }
+
+    /// Whether it has this contact, which did not answer the last query.
+    pub fn doubts(&self, contact: &Contact) -> bool {
+        let entries = &self.buckets[self.index(&contact.id)].entries;
+        entries.iter().any(|entry| entry.contact == *contact && entry.failures > 0)
+    }
+
+    /// Whether K sound contacts are known, so that there is no need to take strangers on trust.
+    pub fn is_settled(&self) -> bool {
+        let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
+        entries.filter(|entry| entry.is_sound()).take(K).count() == K
     }
 
     /// All contacts, bucket by bucket, and when each was last heard of.
@@ -242,6 +304,12 @@ impl RoutingTable {
         self.is_last(index) && !self.buckets[index].entries.iter().all(as_far)
     }
 
+    /// Whether the answer shows that the contact is there, but not that it is sound: overloaded nodes
+    /// answer now and then.
+    fn is_too_late(&self, answer: &Answer) -> bool {
+        self.prefer_sound && !answer.timely
+    }
+
     fn is_stale(&self, now: Instant, oldest: &Entry) -> bool {
         now.saturating_duration_since(oldest.heard) >= self.upkeep.stale_after
     }
@@ -262,17 +330,35 @@ impl RoutingTable {
         })
     }
 
-    fn insert(&mut self, now: Instant, contact: Contact, counted: bool) {
+    fn insert(&mut self, now: Instant, answer: Answer) {
+        let timely = !self.is_too_late(&answer);
+        let Answer { contact, counted, reached, round_trip, .. } = answer;
         let mut index = self.index(&contact.id);
         while self.buckets[index].entries.is_full() && self.is_last(index) {
             let own_id = self.own_id;
             let stays = |contact: &Contact| own_id.common_prefix_len(&contact.id) as usize == index;
             let split = self.buckets[index].split_off(stays);
+            // There are few, and each takes much.
+            self.buckets.reserve_exact(1);
             self.buckets.push(split);
             index = self.index(&contact.id);
         }
-        let ping_at = self.re_ping.then_some(now + self.upkeep.reping_after);
-        self.buckets[index].insert(Entry { contact, counted, heard: now, failures: 0, ping_at });
+        // One that was reached out of the blue needs no second look because of NATs.
+        let ping_at = match (reached, self.prefer_sound) {
+            (true, true) => None,
+            (true, false) => self.re_ping.then_some(now + self.upkeep.reping_after),
+            (false, _) => Some(now + self.upkeep.nat_timeout),
+        };
+        self.buckets[index].insert(Entry {
+            contact,
+            counted,
+            heard: now,
+            failures: 0,
+            reached,
+            timely,
+            round_trip,
+            ping_at,
+        });
     }
 
     fn remove_where(&mut self, is: impl Fn(&Entry) -> bool) {
@@ -304,14 +390,23 @@ impl RoutingTable {
     }
 }
 
-/// Inserts the closest contacts of `buckets` into `closest`, which already holds closer ones.
-fn select<'a>(target: &Id, buckets: &'a [Bucket], closest: &mut ArrayVec<(Distance, &'a Contact), K>) {
-    for Entry { contact, .. } in buckets.iter().flat_map(|bucket| &bucket.entries) {
-        let distance = contact.id.distance(target);
+/// Entries closest to some id, closest first.
+type Closest<'a> = ArrayVec<(Distance, &'a Entry), K>;
+
+/// Inserts those of the entries of `buckets` that `qualify` and are closest into `closest`, which
+/// already holds closer ones.
+fn select<'a>(
+    target: &Id,
+    buckets: &'a [Bucket],
+    closest: &mut Closest<'a>,
+    qualify: impl Fn(&Entry) -> bool,
+) {
+    for entry in buckets.iter().flat_map(|bucket| &bucket.entries).filter(|entry| qualify(entry)) {
+        let distance = entry.contact.id.distance(target);
         let closer = closest.iter().rposition(|(other, _)| *other < distance).map_or(0, |last| last + 1);
         if closer < K {
             closest.truncate(K - 1);
-            closest.insert(closer, (distance, contact));
+            closest.insert(closer, (distance, entry));
         }
     }
 }

@@ -23,24 +23,30 @@ fn contact(first: u8, n: u32) -> Contact {
     Contact { id: Id(id), addr: addr(n) }
 }
 
+/// An answer that shows that others would reach the contact, too.
+fn by(contact: Contact) -> Answer {
+    let round_trip = Some(Duration::from_millis(50));
+    Answer { contact, counted: true, reached: true, timely: true, round_trip }
+}
+
 #[test]
 fn the_oldest_makes_room_after_one_failed_ping_if_it_was_silent_for_long() {
     let mut table = table();
     let mut now = Instant::ORIGIN;
     for n in 0..8 {
-        assert_eq!(table.answered(now, contact(0x80, n), true), None);
+        assert_eq!(table.answered(now, by(contact(0x80, n))), None);
     }
     // A split leaves this bucket alone: it does not hold our id.
     for n in 100..109 {
-        table.answered(now, contact(0x01, n), true);
+        table.answered(now, by(contact(0x01, n)));
     }
     let newcomer = contact(0x80, 8);
     assert_eq!(table.room(now, &newcomer, true), Room::None);
     now = now + 16 * MINUTE;
     for n in 1..8 {
-        table.answered(now, contact(0x80, n), true);
+        table.answered(now, by(contact(0x80, n)));
     }
-    assert_eq!(table.answered(now, newcomer, true), Some(contact(0x80, 0)));
+    assert_eq!(table.answered(now, by(newcomer)), Some(contact(0x80, 0)));
     assert!(table.failed(now, &contact(0x80, 0)), "one failed ping is enough");
     assert_eq!(table.room(now, &newcomer, true), Room::Known);
     table.check_invariants();
@@ -50,9 +56,9 @@ fn the_oldest_makes_room_after_one_failed_ping_if_it_was_silent_for_long() {
 fn three_failures_in_a_row_remove_and_an_answer_forgives() {
     let mut table = table();
     let (now, one) = (Instant::ORIGIN, contact(1, 1));
-    table.answered(now, one, true);
+    table.answered(now, by(one));
     assert!(!table.failed(now, &one) && !table.failed(now, &one));
-    table.answered(now, one, true);
+    table.answered(now, by(one));
     assert!(!table.failed(now, &one) && !table.failed(now, &one) && table.failed(now, &one));
     assert!(table.is_empty());
 }
@@ -61,9 +67,9 @@ fn three_failures_in_a_row_remove_and_an_answer_forgives() {
 fn strangers_neither_evict_nor_replace() {
     let mut table = table();
     let (now, one) = (Instant::ORIGIN, contact(1, 1));
-    table.answered(now, one, true);
+    table.answered(now, by(one));
     let elsewhere = Contact { addr: addr(2), ..one };
-    table.answered(now, elsewhere, true);
+    table.answered(now, by(elsewhere));
     assert_eq!(table.room(now, &one, true), Room::Known, "the incumbent of an id stays");
     for _ in 0..3 {
         table.failed(now, &elsewhere);
@@ -73,7 +79,7 @@ fn strangers_neither_evict_nor_replace() {
     assert_eq!(table.room(now, &neighbour, true), Room::None, "one per /24 in a bucket");
     assert_eq!(table.room(now, &neighbour, false), Room::Free, "unless it is not counted");
     let reborn = Contact { id: contact(9, 9).id, ..one };
-    table.answered(now, reborn, true);
+    table.answered(now, by(reborn));
     assert_eq!(table.iter().map(|(c, _)| c).collect::<Vec<_>>(), [reborn], "an address has one id");
 }
 
@@ -81,7 +87,7 @@ fn strangers_neither_evict_nor_replace() {
 fn new_contacts_and_failed_ones_are_pinged_again() {
     let mut table = table();
     let (now, one) = (Instant::ORIGIN, contact(1, 1));
-    table.answered(now, one, true);
+    table.answered(now, by(one));
     assert_eq!(table.next_ping_at(), Some(now + 15 * MINUTE));
     assert_eq!(table.take_due_ping(now + 15 * MINUTE), Some(one));
     assert_eq!(table.next_ping_at(), None);
@@ -94,7 +100,7 @@ fn refreshes_aim_into_their_bucket() {
     let mut table = table();
     let mut rng = Rng::new([3; 32], Purpose::Refresh);
     for n in 0..60u32 {
-        table.answered(Instant::ORIGIN, contact((n * 37) as u8, n), true);
+        table.answered(Instant::ORIGIN, by(contact((n * 37) as u8, n)));
     }
     let targets: Vec<Id> = table.refresh_targets(Instant::ORIGIN + 60 * MINUTE, &mut rng).collect();
     assert_eq!(targets.len(), table.buckets.len());
@@ -114,7 +120,7 @@ fn closest_is_what_sorting_all_would_give_and_invariants_hold() {
             // Many of them near our own id, so that buckets split.
             let mut id = *id;
             id.0[..usize::from(near % 4)].copy_from_slice(&own.0[..usize::from(near % 4)]);
-            table.answered(Instant::ORIGIN, Contact { id, addr: addr(n as u32) }, true);
+            table.answered(Instant::ORIGIN, by(Contact { id, addr: addr(n as u32) }));
             if near % 5 == 0 {
                 let some = table.iter().next().map(|(contact, _)| contact);
                 some.inspect(|contact| table.remove(contact));
@@ -129,4 +135,44 @@ fn closest_is_what_sorting_all_would_give_and_invariants_hold() {
         closest[..] == all
     }
     quickcheck().quickcheck(law as fn(Id, Vec<(Id, u8)>, Id) -> bool);
+}
+
+#[test]
+fn sound_contacts_are_preferred_as_long_as_there_are_enough() {
+    let mut table =
+        RoutingTable::new(Id([0; 20]), Upkeep::KHASHMIR_2008, &LookupPolicy::DEFAULT, Instant::ORIGIN);
+    let target = contact(0x80, 0).id;
+    let closest = |table: &RoutingTable| {
+        let mut closest = ArrayVec::new();
+        table.closest(&target, &mut closest);
+        closest
+    };
+    // Seven far from the target, and one close to it that may be behind a NAT.
+    (1..=7).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x01, n))), None));
+    let near = contact(0x80, 100);
+    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(near) });
+    assert!(!table.is_settled());
+    assert_eq!(closest(&table)[0], near, "there is nobody better");
+    table.answered(Instant::ORIGIN, by(contact(0x02, 8)));
+    assert!(table.is_settled());
+    assert!(!closest(&table).contains(&near));
+    // It answers out of the blue, and does not answer, and answers again.
+    table.answered(Instant::ORIGIN, by(near));
+    assert_eq!(closest(&table)[0], near);
+    assert!(!table.failed(Instant::ORIGIN, &near) && table.doubts(&near));
+    assert!(!closest(&table).contains(&near));
+    table.answered(Instant::ORIGIN, Answer { timely: false, ..by(near) });
+    assert!(!closest(&table).contains(&near), "too late to count for more than a sign of life");
+    table.answered(Instant::ORIGIN, by(near));
+    assert_eq!(closest(&table)[0], near);
+}
+
+#[test]
+fn one_who_was_never_reached_out_of_the_blue_goes_with_its_first_failure() {
+    let mut table = table();
+    let one = contact(1, 1);
+    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(one) });
+    assert_eq!(table.next_ping_at(), Some(Instant::ORIGIN + Upkeep::KHASHMIR_2008.nat_timeout));
+    assert!(table.failed(Instant::ORIGIN, &one));
+    assert!(table.is_empty());
 }

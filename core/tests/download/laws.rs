@@ -186,13 +186,14 @@ enum Call {
     Hashes(usize, Vec<u8>, bool),
     RangeEnded(usize, bool),
     FileHash(bool),
+    Held(usize, bool),
     Timeout,
 }
 
 impl Arbitrary for Call {
     fn arbitrary(g: &mut Gen) -> Call {
         let request = usize::arbitrary(g);
-        match u8::arbitrary(g) % 12 {
+        match u8::arbitrary(g) % 13 {
             0 => Call::Value(Vec::arbitrary(g), bool::arbitrary(g)),
             1 | 2 => Call::Claim(u8::arbitrary(g), u8::arbitrary(g)),
             3 => Call::LookupEnded,
@@ -201,6 +202,7 @@ impl Arbitrary for Call {
             8 => Call::Hashes(request, Vec::arbitrary(g), bool::arbitrary(g)),
             9 => Call::RangeEnded(request, bool::arbitrary(g)),
             10 => Call::FileHash(bool::arbitrary(g)),
+            11 => Call::Held(request, bool::arbitrary(g)),
             _ => Call::Timeout,
         }
     }
@@ -249,6 +251,8 @@ fn no_sequence_of_calls_panics_and_polling_changes_nothing() {
                     id(n).into_iter().for_each(|id| plan.handle_range_ended(now, id, result));
                 }
                 Call::FileHash(right) => plan.handle_file_hash(now, *right),
+                Call::Held(n, true) => id(n).into_iter().for_each(|id| plan.handle_held(now, id)),
+                Call::Held(n, false) => id(n).into_iter().for_each(|id| plan.handle_sent(now, id)),
                 Call::Timeout => {
                     plan.handle_timeout(now);
                     assert!(plan.poll_timeout().is_none_or(|at| at > now));

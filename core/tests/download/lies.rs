@@ -60,6 +60,36 @@ fn many_claims_of_one_address_are_one_vote() {
 }
 
 #[test]
+fn a_claim_in_the_name_of_an_honest_peer_costs_a_piece_of_it() {
+    let world = World::new(20);
+    let [right, lie] = [0, 1].map(|version| PieceHashesRef::to(&hashes(world.size, version)));
+    let done = [1, 8, 9]
+        .into_iter()
+        .fold(world, |world, n| world.claim(100, address(n), lie.clone()))
+        .claim(200, address(1), right)
+        .server(1, Honest, FAST)
+        .server(8, Refusing, 1)
+        .server(9, Refusing, 1)
+        .in_dht(0)
+        .in_dht(1)
+        .run();
+    assert!(done.finished());
+    assert_eq!((done.stats.pieces_wrong, done.stats.files_wrong, done.from_mirror), (1, 0, 0));
+}
+
+#[test]
+fn who_contradicts_everybody_is_not_asked_a_third_time() {
+    let world = World::new(20);
+    let size = world.size;
+    let world = (0..6).fold(world, |world, version| {
+        world.claim(100, address(1), PieceHashesRef::to(&hashes(size, version))).in_dht(version)
+    });
+    let done = world.server(1, CorruptFrom(0), FAST).run();
+    assert!(done.finished());
+    assert!(done.stats.pieces_wrong <= 2, "{:?}", done.stats);
+}
+
+#[test]
 fn a_larger_group_that_appears_before_anything_came_is_believed_instead() {
     let mut world = World::new(20).in_dht(0).lookup_ends(2000);
     let (lie, truth) = (hashes(world.size, 1), hashes(world.size, 0));

@@ -67,6 +67,34 @@ fn the_mirror_is_down_and_slow_peers_give_the_file_in_the_end() {
 }
 
 #[test]
+fn the_mirror_is_down_and_the_only_peer_may_drip() {
+    // A piece takes 75 seconds, where another would have 60.
+    let done = World::new(3).mirror(Refusing, 1).peer(1, Honest, 7_000).run();
+    assert!(done.finished());
+    let done = World::new(3).mirror(Refusing, 1).peer(1, Honest, 7_000).peer(2, Honest, FAST).run();
+    assert!(done.finished() && done.took < Duration::from_secs(30), "{:?}", done.took);
+}
+
+#[test]
+fn silence_is_no_fault_of_who_has_not_been_asked() {
+    let config = DownloadConfig { mirror: false, ..DownloadConfig::default() };
+    let stall = config.stall;
+    let mut plan = Download::new(config, 1000, Rng::new([1; 32], Purpose::Download), ms(0)).unwrap();
+    let claim = Claim { v4: Some(address(1)), v6: None, pieces: PieceHashesRef::None };
+    plan.handle_value(ms(0), &claim.encode(), ClaimKey::File);
+    plan.handle_lookup_ended(ms(0));
+    let Some(Action::Request(request)) = plan.poll_action() else { panic!() };
+    plan.handle_held(ms(0), request.id);
+    plan.handle_timeout(ms(0) + stall * 20);
+    assert_eq!(plan.poll_action(), None);
+    plan.handle_sent(ms(0) + stall * 20, request.id);
+    plan.handle_timeout(ms(0) + stall * 20 + stall / 2);
+    assert_eq!(plan.poll_action(), None);
+    plan.handle_timeout(ms(0) + stall * 21);
+    assert_eq!(plan.poll_action(), Some(Action::Cancel(request.id)));
+}
+
+#[test]
 fn the_mirror_fails_before_peers_appear() {
     let mut world = World::new(20).mirror(Without, 1).in_dht(0).lookup_ends(5000);
     let right = PieceHashesRef::to(&hashes(world.size, 0));

@@ -52,22 +52,15 @@ pub(crate) struct Server {
     received: u64,
     /// Chunks on their way when the queue changed are void.
     turn: u64,
-    caught: bool,
+    /// How often it contradicted piece hashes. The first time these may have been the lie, of
+    /// somebody who claimed in its name.
+    caught: u32,
 }
 
 impl Server {
     fn new(behaviour: Behaviour, rate: u64) -> Server {
         let latency = Duration::from_millis(20);
-        Server {
-            behaviour,
-            rate,
-            latency,
-            sent: 0,
-            queue: VecDeque::new(),
-            received: 0,
-            turn: 0,
-            caught: false,
-        }
+        Server { behaviour, rate, latency, sent: 0, queue: VecDeque::new(), received: 0, turn: 0, caught: 0 }
     }
 }
 
@@ -77,6 +70,9 @@ type At = Option<SocketAddr>;
 enum Happening {
     Value(Vec<u8>),
     LookupEnd,
+    Wanted,
+    /// [`Download::handle_experience`] with this delay.
+    Experience(Duration),
     Chunk(At, u64),
     DhtAnswer(RequestId, [u8; 20]),
 }
@@ -142,7 +138,13 @@ impl World {
 
     pub(crate) fn of_size(size: u64) -> World {
         World {
-            config: DownloadConfig::default(),
+            // Time for a lookup and what follows, so that the mirror's bytes can be counted.
+            config: DownloadConfig {
+                mirror_delay: Duration::from_millis(500),
+                late_silent: Duration::from_secs(1),
+                mirror_probe: Duration::from_secs(60),
+                ..DownloadConfig::default()
+            },
             seed: 7,
             size,
             mirror: Some(Server::new(Behaviour::Honest, 10_000_000)),
@@ -189,6 +191,19 @@ impl World {
     pub(crate) fn lookup_ends(mut self, at_ms: u64) -> World {
         self.happenings.retain(|(_, happening)| !matches!(happening, Happening::LookupEnd));
         self.happenings.push((ms(at_ms), Happening::LookupEnd));
+        self
+    }
+
+    /// Nobody waits for the file before then.
+    pub(crate) fn wanted_at(mut self, at_ms: u64) -> World {
+        self.config.wanted = false;
+        self.happenings.push((ms(at_ms), Happening::Wanted));
+        self
+    }
+
+    /// From then on the mirror is left alone for so long only.
+    pub(crate) fn mirror_delay_at(mut self, at_ms: u64, delay: Duration) -> World {
+        self.happenings.push((ms(at_ms), Happening::Experience(delay)));
         self
     }
 
@@ -291,6 +306,11 @@ impl Run {
         match self.due.remove(&key).unwrap() {
             Happening::Value(value) => self.plan.handle_value(at, &value, ClaimKey::File),
             Happening::LookupEnd => self.plan.handle_lookup_ended(at),
+            Happening::Wanted => self.plan.handle_wanted(at),
+            Happening::Experience(delay) => {
+                let rate = self.world.config.mirror_rate;
+                self.plan.handle_experience(at, delay, rate);
+            }
             Happening::DhtAnswer(id, key) => {
                 for value in self.world.dht.get(&key).cloned().unwrap_or_default() {
                     self.plan.handle_piece_hashes(at, id, Ok(&value));
@@ -396,7 +416,7 @@ impl Run {
         if let Source::Peer(peer) = request.source {
             assert!(count(&|r| r.source == request.source) <= 3, "too much for one peer");
             let server = self.world.servers.get(&peer);
-            assert!(!server.is_some_and(|server| server.caught), "asked again: {peer}");
+            assert!(server.is_none_or(|server| server.caught < 2), "asked again: {peer}");
         }
     }
 
@@ -516,7 +536,7 @@ impl Run {
         if self.plan.stats().pieces_wrong > before
             && let Some(server) = self.server(at)
         {
-            server.caught = true;
+            server.caught += 1;
         }
         if verdict == Verdict::Keep {
             let range = piece_range(self.world.size, index);

@@ -21,8 +21,8 @@ fn a_recording_is_shown_step_by_step() {
     let steps: usize = verdict.strip_suffix(" steps, identical").unwrap().parse().unwrap();
     assert_eq!(all.iter().filter(|line| line.starts_with('#')).count(), steps);
     assert!(
-        all.iter().any(|line| line.contains("JoinFinished"))
-            && all.iter().any(|line| line.contains("ValueFound"))
+        all.iter().any(|line| line.contains("join finished, complete, contacts: 1"))
+            && all.iter().any(|line| line.contains("value found, \"hello from"))
     );
     assert!(all.iter().any(|line| line.starts_with("    to 127.0.0.1:") && line.contains("FindNode query")));
 
@@ -31,8 +31,12 @@ fn a_recording_is_shown_step_by_step() {
     assert!(first_two.iter().any(|line| line.starts_with("#1 at 0.") && line.contains("join 127.0.0.1:")));
     assert!(!first_two.iter().any(|line| line.starts_with("#2")), "{first_two:?}");
     assert_eq!(lines("replay", &["--until", "0", "--verify", path]), ["1 steps, identical"]);
-    let puts = lines("replay", &["--only", "PutFinished", path]);
+    let puts = lines("replay", &["--only", "put finished", path]);
     assert_eq!(puts.iter().filter(|line| line.starts_with('#')).count(), 1);
+    let blinded = lines("replay", &["--blind", path]);
+    assert_eq!(blinded[0], "khashmir recording, blinded, 1");
+    assert!(blinded.iter().any(|line| line.starts_with("    to ~") && line.contains("FindNode query by ~")));
+    assert!(!blinded.iter().any(|line| line.contains("127.0.0.1") || line.contains("hello")));
     assert!(lines("replay", &["--node", "--verify", path]).contains(&"    contacts_ipv4: 1,".to_owned()));
 }
 

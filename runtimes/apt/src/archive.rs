@@ -40,6 +40,14 @@ impl<'a> DistsPath<'a> {
     }
 }
 
+/// The folder and the name of a file that may be a patch of an index. The Release does not
+/// list it, but the `Index` in that folder does.
+#[must_use]
+pub fn patch(path: &str) -> Option<(&str, &str)> {
+    let (folder, name) = path.rsplit_once('/')?;
+    (folder.ends_with(".diff") && name != "Index").then_some((folder, name))
+}
+
 /// The hash by which a path names a file that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByHash {
@@ -84,6 +92,15 @@ mod tests {
         );
         assert_eq!(DistsPath::parse("/debian/pool/main/d/dists.deb"), None);
         assert_eq!(DistsPath::parse("/dists/InRelease").unwrap().suite_of_release(), None);
+    }
+
+    #[test]
+    fn patches_lie_in_folders_of_their_own() {
+        let folder = "/d/dists/sid/main/binary-amd64/Packages.diff";
+        assert_eq!(patch(&format!("{folder}/T-1-F-0.gz")), Some((folder, "T-1-F-0.gz")));
+        assert_eq!(patch(&format!("{folder}/Index")), None);
+        assert_eq!(patch(&format!("{folder}/by-hash/SHA256/0")), None);
+        assert_eq!(patch("/d/dists/sid/main/binary-amd64/Packages.xz"), None);
     }
 
     #[test]

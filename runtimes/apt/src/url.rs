@@ -81,6 +81,18 @@ impl Upstream {
         Self::from_authority(scheme, rest)
     }
 
+    /// Reads the target of a `CONNECT`: host and port, neither left out (RFC 9112,
+    /// section 3.2.3). What is spoken in the tunnel is TLS, so the URL is `https://` and
+    /// has no path.
+    ///
+    /// # Errors
+    /// See [`UrlError`].
+    pub fn parse_connect(target: &str) -> Result<Self, UrlError> {
+        let (host, port) = host_and_port(target)?;
+        let port = port.ok_or(UrlError::Port)?;
+        Ok(Self { scheme: Scheme::Https, host, port, path: "/".to_owned(), query: None })
+    }
+
     /// Reads this URL's path as the prefix style: what `http://proxy/host/path` means
     /// if `proxy` is ours.
     ///
@@ -114,8 +126,19 @@ impl Upstream {
         target
     }
 
-    /// The `Host` to send and the mirror's name in keys: the port only if it is not
-    /// the scheme's own, IPv6 addresses in brackets.
+    /// The mirror's name in keys: its [`authority`](Self::authority), after `https://` if
+    /// that is how it is asked. What somebody on the way can change in a plain answer is
+    /// thus never taken for what the same host said over TLS.
+    #[must_use]
+    pub fn site(&self) -> String {
+        match self.scheme {
+            Scheme::Http => self.authority(),
+            Scheme::Https => format!("https://{}", self.authority()),
+        }
+    }
+
+    /// The `Host` to send: the port only if it is not the scheme's own, IPv6 addresses in
+    /// brackets.
     #[must_use]
     pub fn authority(&self) -> String {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
@@ -343,6 +366,37 @@ mod tests {
         assert_eq!(six.authority(), "[::1]:8080");
         assert_eq!(upstream("http://10.0.0.1:443/").authority(), "10.0.0.1:443");
         assert_eq!(upstream("http://a_b-c.example/").authority(), "a_b-c.example");
+    }
+
+    #[test]
+    fn a_mirror_asked_over_tls_is_another_site() {
+        let site = |text| Upstream::parse(text).unwrap().site();
+        assert_eq!(site("http://m.example:80/x"), "m.example");
+        assert_eq!(site("http://m.example:443/x"), "m.example:443");
+        assert_eq!(site("http://HTTPS///m.example/x"), "https://m.example");
+        assert_eq!(site("https://[::1]:8443/x"), "https://[::1]:8443");
+    }
+
+    #[test]
+    fn a_tunnel_names_host_and_port() {
+        for (target, want) in [
+            ("M.example:443", "https://m.example/"),
+            ("10.0.0.1:8443", "https://10.0.0.1:8443/"),
+            ("[::1]:443", "https://[::1]/"),
+        ] {
+            assert_eq!(Upstream::parse_connect(target).unwrap().to_string(), want);
+        }
+        for (target, error) in [
+            ("m.example", UrlError::Port),
+            ("m.example:0", UrlError::Port),
+            ("m.example:443/x", UrlError::Port),
+            ("https://m.example:443", UrlError::Port),
+            ("m.example/:443", UrlError::Host),
+            ("u@m.example:443", UrlError::UserInfo),
+            (":443", UrlError::NoHost),
+        ] {
+            assert_eq!(Upstream::parse_connect(target), Err(error), "{target}");
+        }
     }
 
     #[test]

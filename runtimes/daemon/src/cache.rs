@@ -5,7 +5,7 @@
 //! `partial/` for what is still being written. All calls block; callers on
 //! the executor wrap them in [`smol::unblock`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,20 @@ use khashmir_apt::Sha256;
 
 use crate::database::cached_file::{self, CachedRow};
 use crate::database::{Database, DatabaseError, Durability, milliseconds};
+use crate::disk;
 
 pub use crate::database::cached_file::Announceable;
 pub use file::{CachedFile, Committed, Partial};
 pub use hasher::{Hasher, Verified};
 
+mod checked;
 mod file;
 mod hasher;
 mod reconcile;
 mod room;
+mod trouble;
+
+use trouble::Trouble;
 
 /// Content-addressed files below one folder, bounded in their total size.
 #[derive(Debug)]
@@ -42,26 +47,21 @@ pub struct Cache {
     last_use_ms: AtomicI64,
     /// Held while files and rows change together.
     changing: Mutex<()>,
+    /// Files that are not what they were, or cannot be read, though they may lie there still.
+    lost: Mutex<HashSet<Sha256>>,
+    trouble: Trouble,
 }
 
-/// Uses held back before they are written.
+/// Uses held back before they are written, and files that are remembered as lost.
 const MAX_TOUCHED: usize = 4096;
 
 impl Cache {
     /// Opens the cache below `dir`, makes it if there is none, removes what
     /// a crash left half-written, and brings rows and files in step.
     pub fn open(dir: &Path, size_limit_bytes: u64, database: Arc<Database>) -> io::Result<Self> {
-        let cache = Self {
-            dir: dir.to_owned(),
-            size_limit_bytes,
-            database,
-            total_bytes: AtomicU64::new(0),
-            touched: Mutex::default(),
-            last_use_ms: AtomicI64::new(0),
-            changing: Mutex::default(),
-        };
-        fs::create_dir_all(cache.files_dir())?;
-        fs::create_dir_all(cache.partial_dir())?;
+        let cache = Self::new(dir, size_limit_bytes, database, Trouble::default());
+        disk::make_dir(&cache.files_dir(), 0o777)?;
+        disk::make_dir(&cache.partial_dir(), 0o777)?;
         reconcile::remove_litter(&cache.partial_dir())?;
         let total = reconcile::bring_in_step(&cache.files_dir(), &cache.database)?;
         cache.total_bytes.store(total, Ordering::Relaxed);
@@ -69,6 +69,25 @@ impl Cache {
         cache.last_use_ms.store(last_use_ms, Ordering::Relaxed);
         cache.evict(None)?;
         Ok(cache)
+    }
+
+    /// A cache that holds nothing and takes nothing, for want of a place. `dir` is where it would be.
+    pub fn closed(dir: &Path, database: Arc<Database>) -> Self {
+        Self::new(dir, 0, database, Trouble::closed())
+    }
+
+    fn new(dir: &Path, size_limit_bytes: u64, database: Arc<Database>, trouble: Trouble) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            size_limit_bytes,
+            database,
+            total_bytes: AtomicU64::new(0),
+            touched: Mutex::default(),
+            last_use_ms: AtomicI64::new(0),
+            changing: Mutex::default(),
+            lost: Mutex::default(),
+            trouble,
+        }
     }
 
     /// The length in bytes of the file with this hash, if it is cached.
@@ -89,16 +108,29 @@ impl Cache {
     }
 
     /// Opens the file with this hash, if it is cached, for a purpose of our
-    /// own that does not count as its use.
+    /// own that does not count as its use. One that may have changed is hashed first.
     pub fn open_unused(&self, sha256: &Sha256) -> Option<CachedFile> {
+        if self.lock_lost().contains(sha256) {
+            return None;
+        }
         let row = self.row(sha256)?;
         let opened = File::open(self.path_of(sha256))
             .and_then(|file| Ok((file.metadata()?.len() == row.len).then_some(file)));
         match opened {
-            Ok(Some(file)) => {
-                let verified = Verified::of_cached(*sha256, row.len);
-                Some(CachedFile { file, verified, from_index: row.from_index })
-            }
+            Ok(Some(file)) => match self.is_right(sha256, &row, &file) {
+                Ok(true) => {
+                    let verified = Verified::of_cached(*sha256, row.len);
+                    Some(CachedFile { file, verified, from_index: row.from_index })
+                }
+                Ok(false) => {
+                    self.is_lost(sha256, "its content has changed");
+                    None
+                }
+                Err(error) => {
+                    self.is_lost(sha256, &error.to_string());
+                    None
+                }
+            },
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%sha256, %error, "cannot open a cached file");
                 None
@@ -114,8 +146,11 @@ impl Cache {
     }
 
     /// A new empty file to download into.
+    ///
+    /// # Errors
+    /// Of the disk; and for a while after it failed, so that others need not fail, too.
     pub fn create_partial(&self) -> io::Result<Partial> {
-        Partial::create(&self.partial_dir())
+        self.create_checked()
     }
 
     /// Makes `partial`, whose whole content was hashed to `verified`, a
@@ -124,6 +159,14 @@ impl Cache {
     ///
     /// Refused is a file whose length is not the one that was hashed.
     pub fn commit(&self, partial: Partial, verified: Verified, from_index: bool) -> io::Result<Committed> {
+        let committed = self.note(self.try_commit(partial, verified, from_index))?;
+        if committed.kept {
+            self.file_was_written();
+        }
+        Ok(committed)
+    }
+
+    fn try_commit(&self, partial: Partial, verified: Verified, from_index: bool) -> io::Result<Committed> {
         let (sha256, len) = (verified.sha256(), verified.len());
         let actual = partial.file().metadata()?.len();
         if actual != len {
@@ -135,12 +178,13 @@ impl Cache {
         if len > self.size_limit_bytes {
             return Ok(Committed { kept: false, evicted: Vec::new() });
         }
+        // It is used now, however long the disk takes.
+        let now = self.next_use_ms();
         partial.file().sync_all()?;
 
         let changing = self.lock_changes();
-        partial.persist(&self.path_of(&sha256))?;
-        let row = CachedRow { len, from_index };
-        let now = self.next_use_ms();
+        let file = partial.persist(&self.path_of(&sha256))?;
+        let row = CachedRow { len, from_index, seen: Some(checked::seen(&file.metadata()?)) };
         let is_new = self
             .database
             .write(Durability::Relaxed, |transaction| cached_file::insert(transaction, &sha256, row, now))
@@ -151,6 +195,7 @@ impl Cache {
         if is_new {
             self.total_bytes.fetch_add(len, Ordering::Relaxed);
         }
+        self.lock_lost().remove(&sha256);
         let evicted = self.evict_locked(&changing, Some(&sha256))?;
         Ok(Committed { kept: true, evicted })
     }
@@ -167,13 +212,16 @@ impl Cache {
 
     /// Keeps the SHA-1s of a cached file's pieces, and the SHA-1 of those.
     /// Returns whether the file is cached.
+    ///
+    /// After it the file may be announced: a power failure takes back neither this, nor its row, nor
+    /// anything else that was written before.
     pub fn set_piece_hashes(
         &self,
         sha256: &Sha256,
         piece_hashes: &[u8],
         sha1: &[u8; 20],
     ) -> Result<bool, DatabaseError> {
-        self.database.write(Durability::Relaxed, |transaction| {
+        self.database.write(Durability::Synced, |transaction| {
             cached_file::set_piece_hashes(transaction, sha256, piece_hashes, sha1)
         })
     }
@@ -205,6 +253,11 @@ impl Cache {
             .inspect_err(|error| tracing::warn!(%error, "cannot look into the cache"))
             .ok()
             .flatten()
+    }
+
+    /// Notes that a cached file was used, by whoever still had it open.
+    pub fn note_use(&self, sha256: Sha256) {
+        self.touch(sha256);
     }
 
     fn touch(&self, sha256: Sha256) {
@@ -306,6 +359,10 @@ impl Cache {
 
     fn lock_touched(&self) -> MutexGuard<'_, HashMap<Sha256, i64>> {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_lost(&self) -> MutexGuard<'_, HashSet<Sha256>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_changes(&self) -> MutexGuard<'_, ()> {

@@ -1,7 +1,7 @@
 //! The hashes that files must have, as Release files and indexes said.
 //!
-//! Files are known by `authority` (as
-//! [`Upstream::authority`](khashmir_apt::url::Upstream::authority) writes it)
+//! Files are known by `site` (as
+//! [`Upstream::site`](khashmir_apt::url::Upstream::site) writes it)
 //! and `path` (from the `/`, canonical as [`khashmir_apt::path`] has it). A
 //! suite's last [`KEPT_GENERATIONS`] Release files are kept, so that what a
 //! client's older lists name is still known. All calls block; callers on the
@@ -19,12 +19,14 @@ use crate::sources::Sources;
 
 pub use error::LearnError;
 pub use index::{MAX_INDEX_BYTES, MAX_INDEX_ENTRIES, MAX_STORED_BYTES};
+pub use listing::{Listing, MAX_LISTINGS};
 pub use lookup::MAX_EXPECTED;
 pub use release::{KEPT_GENERATIONS, MAX_SUITES};
 pub use wanted::MAX_WANTED;
 
 mod error;
 mod index;
+mod listing;
 mod lookup;
 mod release;
 mod wanted;
@@ -51,8 +53,8 @@ pub struct Expected {
 /// One suite of one archive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Suite {
-    /// The host, with its port unless that is the scheme's own.
-    pub authority: String,
+    /// The mirror, as [`Upstream::site`](khashmir_apt::url::Upstream::site) writes it.
+    pub site: String,
     /// The path of the directory in which `InRelease` lies, without a slash
     /// at its end: `/debian/dists/bookworm`.
     pub dir: String,
@@ -83,11 +85,12 @@ impl Catalog {
     /// Notes what an `InRelease` or `Release` file, just confirmed by its
     /// mirror (200 or 304), says: it is the suite's newest generation now.
     /// Cheap if it was that already.
-    pub fn learn_release(&self, authority: &str, path: &str, bytes: &[u8]) -> Result<Suite, LearnError> {
-        release::learn(&self.database, authority, path, bytes)
+    pub fn learn_release(&self, site: &str, path: &str, bytes: &[u8]) -> Result<Suite, LearnError> {
+        release::learn(&self.database, site, path, bytes)
     }
 
-    /// Notes what an index file (Packages or Sources, xz, gz or plain) lists.
+    /// Notes what an index file (Packages or Sources, xz, gz or plain; or the
+    /// `Index` of patches) lists.
     /// `verified` is the hash of the bytes that `file` yields; a known
     /// Release must list it, which tells what it is. Cheap if it is known
     /// already.
@@ -99,15 +102,21 @@ impl Catalog {
     /// What the file may be, newest generation first; empty if unknown. For
     /// files below `dists/`, by name or by hash, and files that learnt
     /// indexes list. At most [`MAX_EXPECTED`].
-    pub fn lookup(&self, authority: &str, path: &str) -> Result<Vec<Expected>, DatabaseError> {
-        lookup::lookup(&self.database, authority, path)
+    pub fn lookup(&self, site: &str, path: &str) -> Result<Vec<Expected>, DatabaseError> {
+        lookup::lookup(&self.database, site, path)
+    }
+
+    /// Where archives have the file with this hash, as the known Release files and indexes say; at
+    /// most [`MAX_LISTINGS`]. Reads every entry: for a person who waits, not for every request.
+    pub fn listings(&self, sha256: &Sha256) -> Result<Vec<Listing>, DatabaseError> {
+        listing::of(&self.database, sha256)
     }
 
     /// Notes that a client asked for this path: if it is an index that
     /// teaches hashes, it is one of those that [`Catalog::missing_indexes`]
     /// names from now on.
-    pub fn record_wanted(&self, authority: &str, path: &str) -> Result<(), DatabaseError> {
-        wanted::record(&self.database, authority, path)
+    pub fn record_wanted(&self, site: &str, path: &str) -> Result<(), DatabaseError> {
+        wanted::record(&self.database, site, path)
     }
 
     /// The indexes of the suite's newest generation that are worth having
@@ -127,7 +136,7 @@ impl Suite {
 
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.authority, self.dir)
+        write!(f, "{}{}", self.site, self.dir)
     }
 }
 

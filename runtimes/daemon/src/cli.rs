@@ -1,17 +1,24 @@
 //! The command line.
 
+use std::error::Error;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, HostPort, LogLevel, Network};
+use crate::config::{Config, ConfigError, HostPort, LogLevel, Network, RecordingConfig};
 
+mod bars;
+mod explain;
+mod get;
 mod greeting;
+mod share;
 mod status;
+mod text;
+mod walk;
 
 pub use greeting::Greeting;
-pub use status::render as render_status;
 
 /// Fetches apt's packages from other machines that have them, and from the
 /// mirror where none has.
@@ -42,12 +49,35 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (what happens without a command)
     Run(RunOptions),
-    /// Ask the running daemon how it is
-    Status {
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// The commands that ask the running daemon. What each does stands where it is done.
+#[derive(Debug, PartialEq, Subcommand)]
+pub enum Ask {
+    Status(status::Options),
+    Explain(explain::Options),
+    Get(get::Options),
+    Share(share::Options),
+    Walk(walk::Options),
+}
+
+impl Ask {
+    /// Asks the daemon that `config` names, and prints what it says.
+    ///
+    /// # Errors
+    /// With a text that says what to do.
+    pub fn run(&self, config: &Config) -> Result<(), Box<dyn Error>> {
+        let data_dir = config.data_dir_or_default()?;
+        match self {
+            Self::Status(options) => options.run(&data_dir),
+            Self::Explain(options) => options.run(&data_dir),
+            Self::Get(options) => options.run(&data_dir),
+            Self::Share(options) => options.run(&data_dir),
+            Self::Walk(options) => options.run(config),
+        }
+    }
 }
 
 /// What running the daemon takes, before or after the word `run`.
@@ -74,6 +104,16 @@ struct RunOptions {
     #[arg(long, value_name = "NETWORK")]
     local_network: Vec<Network>,
 
+    /// Record all that happens to the node in the hash table, for a replay; the
+    /// file holds secrets
+    #[arg(long, value_name = "FILE", conflicts_with = "record_blinded")]
+    record: Option<PathBuf>,
+
+    /// The same as text that hides addresses, ids, keys and values, for a bug
+    /// report
+    #[arg(long, value_name = "FILE")]
+    record_blinded: Option<PathBuf>,
+
     /// Write what is at least so severe to standard error [default: warn]
     #[arg(long, value_name = "LEVEL")]
     log: Option<LogLevel>,
@@ -86,13 +126,14 @@ pub enum Action {
     Run(Box<Config>),
     /// Print this configuration.
     CheckConfig(Box<Config>),
-    /// Print the status of the daemon with this data directory.
-    Status {
-        /// Where its data are.
-        data_dir: PathBuf,
-        /// As JSON, not for people.
-        json: bool,
-    },
+    /// Ask the daemon that this configuration names.
+    Ask(Box<Config>, Ask),
+}
+
+/// Writes to standard output. Whoever closed it does not want to know.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl Cli {
@@ -107,16 +148,16 @@ impl Cli {
         }
         let data_dir = config.data_dir_or_default()?;
         let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+        config.data_dir = Some(data_dir);
         let mut options = run;
         match command {
-            Some(Command::Status { json }) if options == RunOptions::default() => {
-                return Ok(Action::Status { data_dir, json });
+            Some(Command::Ask(ask)) if options == RunOptions::default() => {
+                return Ok(Action::Ask(Box::new(config), ask));
             }
-            Some(Command::Status { .. }) => return Err(ConfigError::RunOptionWithStatus),
+            Some(Command::Ask(_)) => return Err(ConfigError::RunOptionElsewhere),
             Some(Command::Run(after)) => options.extend(after),
             None => {}
         }
-        config.data_dir = Some(data_dir);
         let check_config = options.check_config;
         options.apply(&mut config);
         Ok(match check_config {
@@ -132,6 +173,9 @@ impl RunOptions {
         self.proxy = later.proxy.or(self.proxy);
         self.listen = later.listen.or(self.listen);
         self.log = later.log.or(self.log);
+        if later.record.is_some() || later.record_blinded.is_some() {
+            (self.record, self.record_blinded) = (later.record, later.record_blinded);
+        }
         self.bootstrap.extend(later.bootstrap);
         self.local_network.extend(later.local_network);
     }
@@ -140,6 +184,10 @@ impl RunOptions {
         config.proxy.listen = self.proxy.unwrap_or(config.proxy.listen);
         config.peers.listen = self.listen.unwrap_or(config.peers.listen);
         config.log.level = self.log.unwrap_or(config.log.level);
+        let is_blinded = self.record_blinded.is_some();
+        if let Some(file) = self.record.or(self.record_blinded) {
+            config.recording = RecordingConfig { file: Some(file), blinded: is_blinded, ..config.recording };
+        }
         config.dht.bootstrap.extend(self.bootstrap);
         config.dht.local_networks.extend(self.local_network);
     }
@@ -206,8 +254,23 @@ mod tests {
     fn an_option_that_would_do_nothing_is_refused() {
         let line = ["khashmir", "--proxy", "127.0.0.1:2", "status"];
         let error = Cli::try_parse_from(line).unwrap().action().unwrap_err();
-        assert!(matches!(error, ConfigError::RunOptionWithStatus), "{error}");
+        assert!(matches!(error, ConfigError::RunOptionElsewhere), "{error}");
         assert!(Cli::try_parse_from(["khashmir", "status", "--log", "info"]).is_err());
+    }
+
+    #[test]
+    fn a_recording_is_named_by_one_option() {
+        let config = |line: &[&str]| {
+            let cli = Cli::try_parse_from(["khashmir"].iter().chain(line)).unwrap();
+            let Action::Run(config) = cli.action().unwrap() else { panic!("runs") };
+            config.recording
+        };
+        let recording = config(&["--record", "a"]);
+        assert_eq!((recording.file, recording.blinded), (Some("a".into()), false));
+        let recording = config(&["--record", "a", "run", "--record-blinded", "b"]);
+        assert_eq!((recording.file, recording.blinded), (Some("b".into()), true));
+        assert_eq!(config(&[]), RecordingConfig::default());
+        assert!(Cli::try_parse_from(["khashmir", "--record", "a", "--record-blinded", "b"]).is_err());
     }
 
     #[test]
@@ -215,7 +278,9 @@ mod tests {
         for line in [["--data-dir", "/d", "status", "--json"], ["status", "--json", "--data-dir", "/d"]] {
             let cli = Cli::try_parse_from(["khashmir"].into_iter().chain(line)).unwrap();
             let action = cli.action().unwrap();
-            assert_eq!(action, Action::Status { data_dir: PathBuf::from("/d"), json: true });
+            let ask = Ask::Status(status::Options { json: true, watch: false });
+            let Action::Ask(config, asked) = action else { panic!("asks") };
+            assert_eq!((asked, config.data_dir), (ask, Some(PathBuf::from("/d"))));
         }
     }
 }

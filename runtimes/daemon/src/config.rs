@@ -44,6 +44,8 @@ pub struct Config {
     pub mirror: MirrorConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+    /// Where what happens to the node is written down.
+    pub recording: RecordingConfig,
     /// How a file is downloaded from peers and the mirror.
     pub downloads: DownloadsConfig,
 }
@@ -60,10 +62,17 @@ pub struct ProxyConfig {
     /// Mirrors that may be asked wherever they are, beside those that the
     /// machine's apt sources name. Others are asked at public addresses only.
     pub allowed_upstreams: Vec<Upstream>,
+    /// The ports to which tunnels (`CONNECT`) are opened, at hosts that the
+    /// machine's apt sources or `allowed_upstreams` name.
+    pub tunnel_ports: Vec<u16>,
+    /// Tunnels at a time; further ones are refused. 0: none are opened.
+    #[serde(deserialize_with = "in_range::<0, 4096, _>")]
+    pub max_tunnels: u64,
     /// Clients' connections at a time; further ones wait.
     #[serde(deserialize_with = "in_range::<1, 4096, _>")]
     pub max_connections: u64,
-    /// A client's connection with no request for this long is closed.
+    /// A client's connection with no request for this long is closed, and a
+    /// tunnel through which nothing goes.
     #[serde(deserialize_with = "in_range::<1, 3600, _>")]
     pub idle_timeout_seconds: u64,
     /// The head of an answer whose content is late is begun after this long,
@@ -82,6 +91,8 @@ impl Default for ProxyConfig {
                 Network::new((Ipv6Addr::LOCALHOST.into(), 128)),
             ],
             allowed_upstreams: Vec::new(),
+            tunnel_ports: vec![443],
+            max_tunnels: 64,
             max_connections: 256,
             idle_timeout_seconds: 120,
             drip_interval_seconds: 5,
@@ -154,6 +165,9 @@ pub struct DhtConfig {
     pub get_answers: Count<1, 64>,
     /// Queries to one node whose values do not fit one response.
     pub get_rounds: Count<1, 64>,
+    /// Whether values are asked for as soon as it is known who holds some, and
+    /// not only when the lookup has ended, which a node that is gone delays.
+    pub early_values: bool,
     /// How lookups search.
     pub lookup: LookupConfig,
     /// Periods of upkeep.
@@ -174,6 +188,7 @@ impl Default for DhtConfig {
             store_copies: Count::of(engine.store_copies),
             get_answers: Count::of(engine.get_answers),
             get_rounds: Count::of(engine.get_rounds),
+            early_values: true,
             lookup: LookupConfig::default(),
             upkeep: UpkeepConfig::default(),
             limits: LimitsConfig::default(),
@@ -220,8 +235,9 @@ pub struct MirrorConfig {
     /// Before the first retry; doubles with each, to 10 seconds at most.
     #[serde(deserialize_with = "in_range::<1, 10_000, _>")]
     pub retry_delay_ms: u64,
-    /// The mirror is asked for what peers have not begun to send after this
-    /// long.
+    /// While apt waits for a file that peers have not begun to send, the
+    /// mirror is left alone for this long at most: for less where they have
+    /// been faster lately, and not at all where nobody had what was asked for.
     #[serde(deserialize_with = "in_range::<0, 25_000, _>")]
     pub hedge_delay_ms: u64,
     /// A Release file that is kept is served as it is when its mirror has not
@@ -234,6 +250,10 @@ pub struct MirrorConfig {
     pub connections_per_host: u64,
     /// Where the machine's apt keeps `sources.list` and `sources.list.d`.
     pub apt_dir: PathBuf,
+    /// Authorities (PEM) that may vouch for https mirrors, beside those that
+    /// the system trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for MirrorConfig {
@@ -244,10 +264,11 @@ impl Default for MirrorConfig {
             idle_timeout_seconds: 30,
             retries: 5,
             retry_delay_ms: 250,
-            hedge_delay_ms: 1500,
+            hedge_delay_ms: 300,
             kept_release_after_seconds: 10,
             connections_per_host: 16,
             apt_dir: PathBuf::from("/etc/apt"),
+            ca_file: None,
         }
     }
 }
@@ -263,6 +284,26 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: LogLevel::Warn }
+    }
+}
+
+/// What happens to the node in the hash table, written down for a bug report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table of keys")]
+pub struct RecordingConfig {
+    /// The file. Unset: nothing is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Whether it is text that hides who and what, instead of something to
+    /// replay.
+    pub blinded: bool,
+    /// What the file may take. The recording ends there.
+    pub size_limit: Size,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self { file: None, blinded: false, size_limit: Size::of_bytes(256 << 20) }
     }
 }
 

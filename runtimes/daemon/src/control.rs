@@ -1,7 +1,9 @@
-//! The Unix socket over which `khashmir status` asks the running daemon.
+//! The Unix socket over which commands ask the running daemon.
 //!
-//! A request is one line, the answer one JSON document, then the connection
-//! is closed. Only the user whose daemon it is can connect.
+//! A client sends one line, a [`Request`] as JSON. The answer is lines of JSON, each a [`Message`]:
+//! any number that tell of progress, then one that ends it; behind that, where the request was for
+//! a file, its bytes. Then the connection is closed. A client that hangs up ends what it asked for.
+//! Only the user whose daemon it is can connect.
 
 use std::fs;
 use std::io;
@@ -11,19 +13,35 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use smol::Executor;
 use smol::future::FutureExt as _;
-use smol::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use smol::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use smol::lock::Semaphore;
 use smol::net::unix::{UnixListener, UnixStream};
 
 use crate::Context;
 use crate::dht::Dht;
+use crate::fetch::Fetches;
+use crate::publisher::Publisher;
 use crate::startup::StartError;
-use crate::stats::Stats;
 
 mod client;
+mod explain;
+mod get;
+mod message;
+mod share;
+mod status;
+mod walk;
 
-pub use client::{AskError, ask_status};
+pub use client::{AskError, Conversation, ask_status};
+pub use explain::{Explanation, KnownFile, Subject, UrlKind};
+pub use get::Got;
+pub use message::{Advance, Message, Request};
+pub use share::{NewShare, Shared};
+pub use status::Fetching;
+pub use walk::MAX_PER_SECOND;
+
+use message::Teller;
 
 /// What distinguishes this daemon from others.
 #[derive(Debug)]
@@ -36,25 +54,16 @@ pub struct Identity {
     pub data_dir: PathBuf,
 }
 
-/// The answer to `status`.
-#[derive(Debug, Serialize)]
-struct Status<'a> {
-    version: &'static str,
-    uptime_seconds: u64,
-    proxy: SocketAddr,
-    peers: SocketAddr,
-    /// Where claims say that this machine is reached; empty: nothing is announced.
-    own_addresses: Vec<SocketAddr>,
-    data_dir: &'a Path,
-    cache: CacheStatus,
-    #[serde(flatten)]
-    stats: &'a Stats,
-}
-
-#[derive(Debug, Serialize)]
-struct CacheStatus {
-    bytes: u64,
-    limit_bytes: u64,
+/// What answers need.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    pub(crate) context: Arc<Context>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) dht: Dht,
+    pub(crate) fetches: Arc<Fetches>,
+    pub(crate) publisher: Publisher,
+    /// Held while the network is walked.
+    pub(crate) walking: smol::lock::Mutex<()>,
 }
 
 /// The socket, bound.
@@ -64,10 +73,14 @@ pub(crate) struct Control {
     started: Instant,
 }
 
-/// A client that says nothing is not waited for longer.
+/// Clients at a time; further ones wait.
+const MAX_CLIENTS: usize = 32;
+/// A client that has not said what it wants is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A request line is shorter.
-const MAX_REQUEST_BYTES: u64 = 64;
+/// A request line is shorter: a path has 4096 bytes, which JSON may write as numbers.
+const MAX_REQUEST_BYTES: u64 = 32 * 1024;
+/// The pause after the system refused a connection for want of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
@@ -91,60 +104,87 @@ impl Control {
         Ok(Self { listener, started: Instant::now() })
     }
 
-    /// Answers, one client after the other, until dropped.
-    pub(crate) async fn serve(self, context: Arc<Context>, identity: Arc<Identity>, dht: Dht) {
+    /// Answers until dropped; all conversations end with it.
+    pub(crate) async fn serve(self, answering: Answering) {
         let Self { listener, started } = self;
         let listener = match UnixListener::try_from(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "cannot serve the control socket"),
         };
-        loop {
-            let served = async {
-                let (stream, _) = listener.accept().await?;
-                let timeout = async {
-                    smol::Timer::after(PATIENCE).await;
-                    Err(io::ErrorKind::TimedOut.into())
-                };
-                answer(stream, &context, &identity, &dht, started).or(timeout).await
-            };
-            if let Err(error) = served.await {
-                tracing::debug!(%error, "a control connection failed");
-                // Where accepting itself fails, it would fail again at once.
-                smol::Timer::after(Duration::from_millis(50)).await;
+        let executor = Executor::new();
+        let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let answering = Arc::new(answering);
+        let accept = async {
+            loop {
+                let place = places.acquire_arc().await;
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let answering = Arc::clone(&answering);
+                        let converse = async move {
+                            if let Err(error) = converse(stream, &answering, started).await {
+                                tracing::debug!(%error, "a control connection failed");
+                            }
+                            drop(place);
+                        };
+                        executor.spawn(converse).detach();
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "a control connection cannot be accepted");
+                        smol::Timer::after(ACCEPT_PAUSE).await;
+                    }
+                }
             }
-        }
+        };
+        executor.run(accept).await
     }
 }
 
-async fn answer(
-    mut stream: UnixStream,
-    context: &Context,
-    identity: &Identity,
-    dht: &Dht,
-    started: Instant,
-) -> io::Result<()> {
-    let mut request = String::new();
-    BufReader::new((&mut stream).take(MAX_REQUEST_BYTES)).read_line(&mut request).await?;
-    dht.report(&context.stats.dht).await;
-    let document = match request.trim_end() {
-        "status" => serde_json::to_vec(&Status {
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: started.elapsed().as_secs(),
-            proxy: identity.proxy,
-            peers: identity.peers,
-            own_addresses: dht.own_addresses().await,
-            data_dir: &identity.data_dir,
-            cache: CacheStatus {
-                bytes: context.cache.total_bytes(),
-                limit_bytes: context.config.cache.size_limit.bytes(),
-            },
-            stats: &context.stats,
-        })?,
-        unknown => serde_json::to_vec(&serde_json::json!({
-            "error": format!("unknown request `{unknown}`; known: status")
-        }))?,
+/// One conversation, to its end or until the client hangs up.
+async fn converse(stream: UnixStream, answering: &Answering, started: Instant) -> io::Result<()> {
+    let mut listening = stream.clone();
+    let mut line = String::new();
+    let request =
+        async { BufReader::new((&mut listening).take(MAX_REQUEST_BYTES)).read_line(&mut line).await };
+    let late = async {
+        smol::Timer::after(PATIENCE).await;
+        Err(io::ErrorKind::TimedOut.into())
     };
-    stream.write_all(&document).await?;
-    stream.write_all(b"\n").await?;
-    stream.flush().await
+    request.or(late).await?;
+    let mut teller = Teller::new(stream);
+    let answer = async {
+        match serde_json::from_str(&line) {
+            Ok(request) => answering.answer(request, &mut teller, started).await,
+            Err(error) => {
+                let text =
+                    format!("this daemon does not know such a request: {error}; restart it if it is older");
+                teller.refuse(&text).await
+            }
+        }
+    };
+    let hung_up = async {
+        // It has no more to say.
+        while listening.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+        Err(io::ErrorKind::ConnectionAborted.into())
+    };
+    answer.or(hung_up).await
+}
+
+impl Answering {
+    async fn answer(&self, request: Request, teller: &mut Teller, started: Instant) -> io::Result<()> {
+        match request {
+            Request::Status => teller.finish(&self.status(started).await).await,
+            Request::Get { sha256, max_len } => match sha256.parse() {
+                Ok(sha256) => self.get(sha256, max_len, teller).await,
+                Err(error) => teller.refuse(&format!("{sha256}: {error}")).await,
+            },
+            Request::Share { path } => self.share(path.into(), teller).await,
+            Request::Explain { subject } => self.explain(subject, teller).await,
+            Request::Walk { per_second, at_most_s } => self.walk(per_second, at_most_s, teller).await,
+            Request::ListShared => self.list_shared(teller).await,
+            Request::Unshare { path, sha256 } => {
+                let sha256 = sha256.and_then(|sha256| sha256.parse().ok());
+                self.unshare(path.into(), sha256, teller).await
+            }
+        }
+    }
 }

@@ -6,27 +6,41 @@
 //! callers on the executor wrap them in [`smol::unblock`].
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::disk;
+use crate::problems::{Kind, Problems};
 
 pub use document::{Document, MAX_DOCUMENT_BYTES};
 pub use error::DatabaseError;
 pub use node::NodeSnapshot;
 
 pub(crate) mod cached_file;
+mod damaged;
 mod document;
 mod error;
+mod history;
 mod node;
 mod schema;
+pub(crate) mod shared_file;
 
 /// The daemon's database.
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
     writer: Mutex<Connection>,
-    reader: Mutex<Connection>,
+    /// Whether the writer syncs, as SQLite does unless told otherwise. To change it has all
+    /// statements compiled anew.
+    syncs: AtomicBool,
+    /// The other one where there is only one.
+    reader: Option<Mutex<Connection>>,
+    problems: Arc<Problems>,
+    /// Whether it is known that it cannot be written.
+    is_told: AtomicBool,
 }
 
 /// What a power failure may take back.
@@ -54,16 +68,45 @@ impl Database {
             }
             let reader = connect(path)?;
             reader.pragma_update(None, "query_only", true)?;
-            Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
+            Ok((writer, Some(Mutex::new(reader))))
         };
-        open().map_err(|source| DatabaseError::new(path, source))
+        let (writer, reader) = open().map_err(|source| DatabaseError::new(path, source))?;
+        Ok(Self::new(path, writer, reader))
+    }
+
+    /// A database that lasts as long as it is open.
+    pub fn in_memory() -> Result<Self, DatabaseError> {
+        let open = || {
+            let mut writer = Connection::open_in_memory()?;
+            prepare(&writer)?;
+            schema::migrate(&mut writer)?;
+            Ok(writer)
+        };
+        let path = Path::new("in memory");
+        Ok(Self::new(path, open().map_err(|source| DatabaseError::new(path, source))?, None))
+    }
+
+    fn new(path: &Path, writer: Connection, reader: Option<Mutex<Connection>>) -> Self {
+        Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            syncs: AtomicBool::new(true),
+            reader,
+            problems: Arc::default(),
+            is_told: AtomicBool::new(false),
+        }
+    }
+
+    /// What is wrong on this machine: with the database, and with whatever keeps its rows there.
+    pub fn problems(&self) -> &Arc<Problems> {
+        &self.problems
     }
 
     pub(crate) fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
-        query(&lock(&self.reader)).map_err(|source| DatabaseError::new(&self.path, source))
+        query(&lock(self.reader.as_ref().unwrap_or(&self.writer))).map_err(|source| self.failed(source))
     }
 
     /// Runs `change` in a transaction: all of it happens, or nothing.
@@ -74,27 +117,63 @@ impl Database {
     ) -> Result<T, DatabaseError> {
         let mut connection = lock(&self.writer);
         let run = || {
-            let synchronous = match durability {
-                Durability::Synced => "FULL",
-                Durability::Relaxed => "NORMAL",
-            };
-            connection.pragma_update(None, "synchronous", synchronous)?;
+            let synced = durability == Durability::Synced;
+            if self.syncs.load(Ordering::Relaxed) != synced {
+                let synchronous = if synced { "FULL" } else { "NORMAL" };
+                connection.pragma_update(None, "synchronous", synchronous)?;
+                self.syncs.store(synced, Ordering::Relaxed);
+            }
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcome = change(&transaction)?;
             transaction.commit()?;
             Ok(outcome)
         };
-        run().map_err(|source| DatabaseError::new(&self.path, source))
+        let outcome = run().map_err(|source| self.failed(source))?;
+        if self.is_told.swap(false, Ordering::Relaxed) {
+            self.problems.end(Kind::Database);
+        }
+        Ok(outcome)
+    }
+
+    /// Says what is wrong to whoever looks.
+    fn failed(&self, source: rusqlite::Error) -> DatabaseError {
+        let error = DatabaseError::new(&self.path, source);
+        if error.is_damage() {
+            let text = format!(
+                "{error}. Until khashmir is restarted, apt is served from the mirror what cannot be found. Restart it: \
+                 it sets the damaged database aside and begins a new one."
+            );
+            self.problems.begin(Kind::Database, text);
+        } else if error.is_disk() {
+            self.is_told.store(true, Ordering::Relaxed);
+            let text = format!(
+                "{error}. Until it can be used again, apt is served from the mirror what cannot be found, and nothing \
+                 new is learnt or shared. {}; nothing else is to be done.",
+                disk::advice(&error.to_string())
+            );
+            self.problems.begin(Kind::Database, text);
+        }
+        error
     }
 }
+
+/// What a connection keeps of the file, in KiB.
+const CACHE_KIB: i64 = 512;
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    prepare(&connection)?;
     Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // The system keeps the file's pages as well; of our own, few are enough.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 /// A panic inside a transaction rolled it back, so what the lock guards is
@@ -117,14 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_database_is_reported_with_what_to_do() {
+    fn what_is_no_database_is_reported_as_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("khashmir.db");
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         let error = Database::open(&path).unwrap_err();
         assert!(error.is_damage(), "{error}");
         let text = error.to_string();
-        assert!(text.contains("khashmir.db") && text.contains("move"), "{text}");
+        assert!(text.contains("khashmir.db") && text.contains("damaged"), "{text}");
     }
 
     #[test]

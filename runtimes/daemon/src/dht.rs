@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use khashmir::config::AddressFamilies;
-use khashmir::{Config, Event, Id};
-use khashmir_smol::{Error, Sockets, Values};
+use khashmir::{Config, Contact, Event, Id};
+use khashmir_smol::{Error, Setup, Sockets, Values};
 use smol::future::FutureExt as _;
 use smol::stream::{Stream, StreamExt as _};
 
 use crate::Context;
 use crate::config::HostPort;
 use crate::database::NodeSnapshot;
+use crate::recording::Recording;
 
 /// A handle to the node; clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -40,7 +41,12 @@ impl Dht {
     ///
     /// # Errors
     /// Of the system; and `InvalidInput` for a configuration that cannot work.
-    pub async fn start(context: &Arc<Context>, sockets: Vec<UdpSocket>, peers_port: u16) -> io::Result<Self> {
+    pub async fn start(
+        context: &Arc<Context>,
+        sockets: Vec<UdpSocket>,
+        peers_port: u16,
+        recording: Option<Recording>,
+    ) -> io::Result<Self> {
         let copies = sockets.iter().map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
         let (sockets, copies) = (Sockets::new(sockets)?, Sockets::new(copies)?);
         let config = context.config.dht.engine(sockets.address_families());
@@ -52,7 +58,7 @@ impl Dht {
             tracing::warn!(%error, "the node's snapshot cannot be read; it starts as a new one");
             None
         });
-        let node = start((sockets, copies), &config, saved)?;
+        let node = start((sockets, copies), &config, saved, recording)?;
         Ok(Self { node, config: Arc::new(config), peers_port, advertise: context.config.peers.advertise })
     }
 
@@ -134,6 +140,26 @@ impl Dht {
                 outside.into_iter().map(|seen| SocketAddr::new(seen.ip(), self.peers_port)).collect()
             }
         }
+    }
+
+    /// Whether a stranger's claim may send us to this address.
+    pub fn may_be_asked(&self, address: &SocketAddr) -> bool {
+        self.config.allows(&address.ip()) && address.port() != 0
+    }
+
+    /// How the node behaves.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The other nodes that are known.
+    pub async fn known_contacts(&self) -> Vec<Contact> {
+        self.node.contacts().await.unwrap_or_default()
+    }
+
+    /// How many other nodes are known.
+    pub async fn contacts(&self) -> usize {
+        self.node.stats().await.map_or(0, |stats| stats.contacts_ipv4 + stats.contacts_ipv6)
     }
 
     /// How many contacts the last run left to this one.
@@ -242,11 +268,19 @@ fn start(
     (sockets, copies): (Sockets, Sockets),
     config: &Config,
     saved: Option<NodeSnapshot>,
+    recording: Option<Recording>,
 ) -> io::Result<khashmir_smol::Dht> {
-    let Some(saved) = saved else { return khashmir_smol::Dht::start(sockets, config.clone()) };
+    let start = |sockets, setup: Setup| {
+        let recording = recording.as_ref().map(Recording::try_clone).transpose()?;
+        let setup = recording.into_iter().fold(setup, |setup, recording| recording.of(setup));
+        khashmir_smol::Dht::start(sockets, setup)
+    };
+    let new = Setup::from(config.clone());
+    let Some(saved) = saved else { return start(sockets, new) };
     let downtime = saved.saved_at.elapsed().unwrap_or_default();
-    khashmir_smol::Dht::restore(sockets, config.clone(), &saved.bytes, downtime).or_else(|error| {
+    let restored = Setup::from(config.clone()).restored(&saved.bytes, downtime);
+    start(sockets, restored).or_else(|error| {
         tracing::warn!(%error, "the node's snapshot is unreadable; it starts as a new one");
-        khashmir_smol::Dht::start(copies, config.clone())
+        start(copies, new)
     })
 }

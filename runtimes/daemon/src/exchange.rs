@@ -6,9 +6,10 @@
 
 mod counted;
 mod evidence;
-mod hopes;
 mod liars;
 mod lookup;
+mod offers;
+mod pace;
 mod requests;
 mod run;
 
@@ -28,15 +29,19 @@ use crate::peer;
 use crate::publisher::Publisher;
 use crate::upstream::Fault;
 
+pub use offers::Offers;
+
 use evidence::Evidence;
-use hopes::Hopes;
 use liars::Liars;
 use lookup::Lookup;
+use pace::Pace;
 use run::{Outcome, Run};
 
-/// Requests to peers at a time, over all files: each holds a piece in memory until its hash is
-/// known, 32 MiB in all.
-const MAX_REQUESTS: usize = 64;
+/// Requests to peers at a time, over all files that nobody waits for yet: each holds a piece in
+/// memory until its hash is known, 12 MiB in all.
+const MAX_REQUESTS: usize = 24;
+/// And over those that somebody waits for, which do not wait for the others: 8 MiB.
+const MAX_URGENT: usize = 16;
 
 /// What all downloads share.
 #[derive(Debug)]
@@ -46,7 +51,8 @@ pub struct Exchange {
     peers: Arc<peer::Client>,
     publisher: Publisher,
     requests: Arc<Semaphore>,
-    hopes: Arc<Hopes>,
+    urgent: Arc<Semaphore>,
+    pace: Arc<Pace>,
     liars: Arc<Liars>,
 }
 
@@ -54,9 +60,10 @@ impl Exchange {
     /// An exchange with the peers that `dht` finds; `publisher` hears of the files that arrived.
     #[must_use]
     pub fn new(context: Arc<Context>, dht: Dht, publisher: Publisher) -> Self {
-        let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
+        let [requests, urgent] = [MAX_REQUESTS, MAX_URGENT].map(|n| Arc::new(Semaphore::new(n)));
         let liars = Arc::new(Liars::new(Duration::from_secs(context.config.peers.distrust_seconds)));
-        Self { context, dht, peers: Arc::default(), publisher, requests, hopes: Arc::default(), liars }
+        let pace = Arc::new(Pace::new(Duration::from_millis(context.config.mirror.hedge_delay_ms)));
+        Self { context, dht, peers: Arc::default(), publisher, requests, urgent, liars, pace }
     }
 
     /// A file came into the cache, so peers may be told of it.
@@ -75,19 +82,19 @@ impl Exchange {
         mirror: &Mirror,
         wanted: Expectation,
     ) -> Result<Verified, MirrorError> {
+        if wanted.size.is_none() {
+            fetch.trail().length_is_unknown();
+        }
         let mut evidence = Evidence::default();
         let mut verified = None;
         if let Some(size) = wanted.size {
             // Without a size nothing can be planned; and no index has named the file, so that no
             // peer announces it.
             let own = self.dht.own_addresses().await;
-            if let Some(plan) = self.plan(size, own.clone()) {
-                let lookup = Lookup {
-                    dht: self.dht.clone(),
-                    hopes: Arc::clone(&self.hopes),
-                    hedge_delay: self.hedge_delay(),
-                    own,
-                };
+            let _download = self.pace.begin();
+            if let Some(plan) = self.plan(size, own.clone(), mirror) {
+                let (dht, pace) = (self.dht.clone(), Arc::clone(&self.pace));
+                let lookup = Lookup { dht, pace, own, fetch: Arc::clone(fetch) };
                 let run = Run::new(self, plan, fetch, mirror, wanted.sha256, size);
                 match run.carry_out(lookup, &mut evidence).await? {
                     Outcome::Complete(complete) => verified = Some(complete),
@@ -120,21 +127,22 @@ impl Exchange {
         }
     }
 
-    /// How long the mirror waits for peers at most.
-    fn hedge_delay(&self) -> Duration {
-        Duration::from_millis(self.context.config.mirror.hedge_delay_ms)
-    }
-
     /// A plan for a file of `size` bytes; `None` for one too large.
-    fn plan(&self, size: u64, own: Vec<SocketAddr>) -> Option<Download> {
-        let (mirror, dht) = (&self.context.config.mirror, &self.context.config.dht);
-        let hedge_delay = self.hedge_delay();
+    fn plan(&self, size: u64, own: Vec<SocketAddr>, mirror: &Mirror) -> Option<Download> {
+        let dht = &self.context.config.dht;
+        let hedge_delay = self.pace.hedge_delay();
         let default = self.context.config.downloads.engine();
         let config = DownloadConfig {
-            mirror_delay: if self.hopes.are_high() { hedge_delay } else { Duration::ZERO },
+            wanted: false,
+            mirror_delay: self.pace.mirror_delay(),
+            mirror_rate: self.pace.share_of(mirror.rate()),
+            mirror_probe: default.mirror_probe.max(hedge_delay),
+            // With no hedge at all, what is late still is.
+            late_silent: if hedge_delay.is_zero() { default.late_silent } else { self.pace.late_silent() },
             late_min: default.late_min.max(hedge_delay),
             late_max: default.late_max.max(hedge_delay),
-            mirror_retry: Duration::from_millis(mirror.retry_delay_ms),
+            mirror: mirror.exists(),
+            mirror_retry: Duration::from_millis(self.context.config.mirror.retry_delay_ms),
             address_families: self.dht.address_families(),
             own,
             local_networks: dht.local_networks.iter().map(|network| network.to_ipnet()).collect(),
@@ -152,11 +160,18 @@ async fn from_mirror(
     evidence: &mut Evidence,
 ) -> Result<Verified, MirrorError> {
     loop {
-        mirror.fill(fetch, 0..MAX_LEN).await?;
+        if mirror.exists()
+            && let Some(gap) = fetch.first_gap(&(0..MAX_LEN))
+        {
+            fetch.trail().mirror_asked(gap.start, None);
+        }
+        let filled = mirror.fill(fetch, 0..MAX_LEN).await;
+        filled.inspect_err(|error| fetch.trail().mirror_failed(&error.to_string()))?;
         let verified = digest(fetch).await?;
         if fetch.is_expected(verified) || !fetch.has_peer_bytes() {
             return Ok(verified);
         }
+        fetch.trail().file_was_wrong();
         fetch.discard_peer_bytes(&(0..MAX_LEN));
         evidence.discarded(&(0..MAX_LEN));
     }

@@ -5,7 +5,10 @@
 //! goes on to its end when they are gone.
 
 mod file;
+mod line;
 mod mirror;
+mod recent;
+mod settling;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,16 +19,23 @@ use khashmir_apt::Sha256;
 use khashmir_apt::url::Upstream;
 
 use crate::Context;
-use crate::cache::CachedFile;
+use crate::cache::{Partial, Verified};
 use crate::catalog::Expected;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Offers};
+use crate::history::{Ending, Trail};
 use crate::upstream::{Client, Fault};
 
 pub use file::{Fetch, MAX_LEN, Origin, Progress, State};
 pub use mirror::{Mirror, MirrorError};
+pub use recent::Kept;
+pub use settling::Settling;
 
-/// Files fetched at a time; each holds a file descriptor and a task.
-const MAX_RUNNING: usize = 256;
+use line::Lines;
+use recent::Recent;
+
+/// Files fetched at a time, and waiting to be put into the cache; each holds two file descriptors and
+/// a task.
+const MAX_RUNNING: usize = 448;
 
 /// What a file must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +55,8 @@ impl From<Expected> for Expectation {
 /// A file to obtain.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Where a mirror has it.
-    pub url: Upstream,
+    /// Where a mirror has it; `None`: only peers are asked.
+    pub url: Option<Upstream>,
     /// What it is by the newest index: what the cache and peers are asked for.
     pub newest: Expectation,
     /// What it was by older ones: what a mirror may still have at that path.
@@ -59,7 +69,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub enum Obtained {
     /// It is here.
-    Cached(CachedFile),
+    Cached(Kept),
     /// It is on its way.
     Fetching(Arc<Fetch>),
 }
@@ -70,6 +80,8 @@ pub struct Fetches {
     context: Arc<Context>,
     client: Arc<Client>,
     exchange: Exchange,
+    lines: Arc<Lines>,
+    recent: Recent,
     running: Mutex<HashMap<Sha256, Arc<Fetch>>>,
 }
 
@@ -78,7 +90,14 @@ impl Fetches {
     /// `exchange`.
     #[must_use]
     pub fn new(context: Arc<Context>, client: Arc<Client>, exchange: Exchange) -> Self {
-        Self { context, client, exchange, running: Mutex::default() }
+        Self {
+            context,
+            client,
+            exchange,
+            lines: Arc::default(),
+            recent: Recent::default(),
+            running: Mutex::default(),
+        }
     }
 
     /// The file from the cache, or the fetch of it that runs, or a new one.
@@ -87,6 +106,10 @@ impl Fetches {
     /// Of the disk; `QuotaExceeded` when too many fetches run.
     pub async fn obtain(self: &Arc<Self>, wanted: Wanted) -> io::Result<Obtained> {
         let sha256 = wanted.newest.sha256;
+        if let Some(kept) = self.recent.find(&sha256) {
+            self.context.cache.note_use(sha256);
+            return Ok(Obtained::Cached(kept));
+        }
         if let Some(fetch) = self.running().get(&sha256) {
             return Ok(Obtained::Fetching(Arc::clone(fetch)));
         }
@@ -98,7 +121,11 @@ impl Fetches {
         });
         let partial = match opened.await? {
             Ok(partial) => partial,
-            Err(file) => return Ok(Obtained::Cached(file)),
+            Err(file) => {
+                let kept = Kept::from(file);
+                self.recent.keep(&kept);
+                return Ok(Obtained::Cached(kept));
+            }
         };
         let mut running = self.running();
         let count = running.len();
@@ -110,13 +137,20 @@ impl Fetches {
             )),
             Entry::Vacant(entry) => {
                 let expected = [&[wanted.newest], wanted.older.as_slice()].concat();
-                let fetch = Arc::new(Fetch::new(expected, partial)?);
+                let url = wanted.url.as_ref().map(Upstream::to_string);
+                let trail = Trail::begin(sha256, wanted.newest.size, url);
+                let fetch = Arc::new(Fetch::new(expected, partial, trail)?);
                 entry.insert(Arc::clone(&fetch));
                 let running = Running { fetches: Arc::clone(self), sha256 };
                 smol::spawn(running.drive(Arc::clone(&fetch), wanted)).detach();
                 Ok(Obtained::Fetching(fetch))
             }
         }
+    }
+
+    /// What other machines say of the file with this hash.
+    pub async fn offers(&self, sha256: Sha256) -> Offers {
+        self.exchange.offers(sha256).await
     }
 
     /// The length in bytes of a file that is here or on its way.
@@ -127,6 +161,14 @@ impl Fetches {
         }
         let context = Arc::clone(&self.context);
         smol::unblock(move || context.cache.contains(&sha256)).await
+    }
+
+    /// What is being fetched now, what has run longest first.
+    pub fn in_progress(&self) -> Vec<Arc<Fetch>> {
+        let is_running = |fetch: &&Arc<Fetch>| !fetch.progress().state.is_final();
+        let mut fetches: Vec<Arc<Fetch>> = self.running().values().filter(is_running).cloned().collect();
+        fetches.sort_by_cached_key(|fetch| std::cmp::Reverse(fetch.trail().elapsed()));
+        fetches
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Sha256, Arc<Fetch>>> {
@@ -152,20 +194,16 @@ impl Running {
     async fn drive(self, fetch: Arc<Fetch>, wanted: Wanted) {
         let context = &self.fetches.context;
         let counters = &context.stats.downloads;
-        let _in_progress = counters.in_progress.enter();
-        let url = wanted.url.to_string();
-        let mirror = Mirror::new(Arc::clone(&self.fetches.client), wanted.url);
-        match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
+        let (_in_progress, coming) = (counters.in_progress.enter(), context.settling.coming());
+        let url = wanted.url.as_ref().map(Upstream::to_string);
+        let (client, lines) = (Arc::clone(&self.fetches.client), Arc::clone(&self.fetches.lines));
+        let mirror = Mirror::new(client, lines, wanted.url);
+        let mut arrived = None;
+        let ending = match self.fetches.exchange.obtain(&fetch, &mirror, wanted.newest).await {
             Ok(verified) => match fetch.finish(verified) {
                 Some(partial) => {
-                    counters.completed.increment();
-                    // What an older index listed was listed, too.
-                    let (context, from_index) = (Arc::clone(context), wanted.from_index);
-                    let kept = smol::unblock(move || context.cache.commit(partial, verified, from_index));
-                    match kept.await {
-                        Ok(_) => self.fetches.exchange.file_was_kept(),
-                        Err(error) => tracing::error!(url, %error, "a file cannot be kept in the cache"),
-                    }
+                    arrived = Some((partial, verified));
+                    Ending::Complete
                 }
                 None => {
                     counters.mismatched.increment();
@@ -175,20 +213,54 @@ impl Running {
                         expected = %self.sha256,
                         "the mirror's file does not match its index; it is passed on, not kept"
                     );
+                    Ending::Mismatched
                 }
             },
             Err(MirrorError::Rejected(rejection)) => {
                 counters.rejected.increment();
+                let status = rejection.status.as_u16();
                 fetch.reject(*rejection);
+                Ending::Rejected(status)
             }
             Err(error) => {
                 counters.failed.increment();
                 tracing::warn!(url, %error, "a file cannot be fetched");
+                let reason = error.to_string();
+                if let MirrorError::Fault(Fault::Local(fault)) = &error {
+                    // First, so that whoever asks again is served otherwise.
+                    context.cache.file_failed(fault);
+                }
                 fetch.fail(match error {
                     MirrorError::Fault(fault) => fault,
                     other => Fault::transient(other.to_string()),
                 });
+                Ending::Failed(reason)
             }
+        };
+        drop(coming);
+        context.history.keep(fetch.record(Some(ending)));
+        if let Some((partial, verified)) = arrived {
+            // What an older index listed was listed, too.
+            self.keep(partial, verified, wanted.from_index, url).await;
+            counters.completed.increment();
+        }
+    }
+
+    /// Puts a file into the cache, when it is time for that.
+    async fn keep(&self, partial: Partial, verified: Verified, from_index: bool, url: Option<String>) {
+        let context = &self.fetches.context;
+        let _turn = context.settling.turn().await;
+        let kept = {
+            let context = Arc::clone(context);
+            smol::unblock(move || context.cache.commit(partial, verified, from_index)).await
+        };
+        match kept {
+            Ok(_) => {
+                // Others may have made room for it.
+                self.fetches.recent.close_removed();
+                self.fetches.exchange.file_was_kept();
+            }
+            Err(error) => tracing::error!(url, %error, "a file cannot be kept in the cache"),
         }
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod growing;
 mod head;
 mod socket;
+mod tunnel;
 mod writer;
 
 use std::collections::HashSet;
@@ -21,22 +22,20 @@ use smol::lock::Semaphore;
 use smol::net::TcpListener;
 use smol::{Async, Executor};
 
-use crate::Context;
-use crate::exchange::Exchange;
 use crate::proxy::Proxy;
 
-pub use answer::{Answer, Content, Message};
+pub use answer::{Answer, Content, Later, Message};
 pub use growing::Growing;
+pub use tunnel::Tunnel;
 
 /// The pause after the system refused a connection for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves clients until dropped; all their connections end with it.
-pub async fn serve(context: Arc<Context>, exchange: Exchange, listener: TcpListener) {
+pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
     let listener: Arc<Async<std::net::TcpListener>> = listener.into();
     let executor = Executor::new();
-    let connections = usize::try_from(context.config.proxy.max_connections).unwrap_or(usize::MAX);
-    let proxy = Proxy::new(context, exchange);
+    let connections = usize::try_from(proxy.context().config.proxy.max_connections).unwrap_or(usize::MAX);
     let limit = Arc::new(Semaphore::new(connections));
     let refused = Arc::new(Refused::default());
     let accept = async {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use clap::Parser as _;
-use khashmir_daemon::cli::{Action, Cli, Greeting, render_status};
+use khashmir_daemon::cli::{Action, Cli, Greeting, say};
 use khashmir_daemon::config::{Config, LogLevel};
-use khashmir_daemon::control::ask_status;
 use khashmir_daemon::{Daemon, StartError};
 use smol::future::FutureExt as _;
 use smol::stream::StreamExt as _;
@@ -27,13 +26,15 @@ fn main() -> ExitCode {
     match Cli::parse().action() {
         Err(error) => fail(USAGE, &error),
         Ok(Action::CheckConfig(config)) => match toml::to_string(&config) {
-            Ok(text) => say(&text),
+            Ok(text) => {
+                say(&text);
+                ExitCode::SUCCESS
+            }
             Err(error) => fail(1, &error),
         },
-        Ok(Action::Status { data_dir, json }) => match ask_status(&data_dir) {
-            Ok(status) if json => say(&format!("{status}\n")),
-            Ok(status) => say(&render_status(&status)),
-            Err(error) => fail(1, &error),
+        Ok(Action::Ask(config, ask)) => match ask.run(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, &*error),
         },
         Ok(Action::Run(config)) => {
             log(config.log.level);
@@ -97,13 +98,6 @@ fn log(level: LogLevel) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(filter).init();
-}
-
-/// Writes to standard output. Whoever closed it does not want to know.
-fn say(text: &str) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    ExitCode::SUCCESS
 }
 
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {

@@ -3,29 +3,33 @@
 //! A file whose hash an index told, or the URL itself tells, is content-addressed: it
 //! comes out of the cache or is fetched once (`hashed`). Release files change under
 //! their names and are revalidated at the mirror each time (`document`). Everything
-//! else passes through (`pass`). What goes by teaches the catalog (`teacher`).
+//! else passes through (`pass`), or through a `tunnel`. What goes by teaches the catalog
+//! (`teacher`).
 
 mod document;
 mod hashed;
+mod known;
 mod pass;
 mod teacher;
+mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::ALLOW;
-use khashmir_apt::archive::{ByHash, DistsPath, by_hash};
+use khashmir_apt::archive::{ByHash, DistsPath, by_hash, patch};
 use khashmir_apt::http::{Method, RequestHead};
-use khashmir_apt::url::{Scheme, Target, Upstream};
+use khashmir_apt::url::{Target, Upstream};
+use smol::lock::Semaphore;
 
 use crate::Context;
 use crate::database::DatabaseError;
-use crate::exchange::Exchange;
 use crate::fetch::{Expectation, Fetches, Wanted};
 use crate::listener::{Answer, Message};
 use crate::upstream::Client;
 
 use document::Documents;
+use known::Known;
 use teacher::Teacher;
 
 /// The proxy: one for all clients.
@@ -35,7 +39,9 @@ pub struct Proxy {
     client: Arc<Client>,
     fetches: Arc<Fetches>,
     documents: Documents,
+    known: Known,
     teacher: Arc<Teacher>,
+    tunnels: Arc<Semaphore>,
 }
 
 /// How a file is to be had.
@@ -49,17 +55,19 @@ enum Kind {
 }
 
 impl Proxy {
-    /// A proxy over what `context` keeps and what `exchange` finds.
+    /// A proxy over what `context` keeps and what `fetches` brings; mirrors are asked for all else
+    /// through `client`.
     #[must_use]
-    pub fn new(context: Arc<Context>, exchange: Exchange) -> Arc<Self> {
-        let client = Arc::new(Client::new(Arc::clone(&context)));
-        let fetches = Arc::new(Fetches::new(Arc::clone(&context), Arc::clone(&client), exchange));
+    pub fn new(context: Arc<Context>, client: Arc<Client>, fetches: Arc<Fetches>) -> Arc<Self> {
+        let tunnels = usize::try_from(context.config.proxy.max_tunnels).unwrap_or(usize::MAX);
         Arc::new(Self {
+            known: Known::default(),
             documents: Documents::new(Arc::clone(&context), Arc::clone(&client)),
             teacher: Arc::new(Teacher::new(Arc::clone(&context), Arc::clone(&fetches))),
             context,
             client,
             fetches,
+            tunnels: Arc::new(Semaphore::new(tunnels)),
         })
     }
 
@@ -71,6 +79,9 @@ impl Proxy {
 
     /// The answer to one request that came in at our address `ours`.
     pub(crate) async fn answer(self: Arc<Self>, request: RequestHead, ours: SocketAddr) -> Answer {
+        if request.method == Method::Connect {
+            return self.answer_connect(&request).await;
+        }
         let url = match target(&request, ours) {
             Ok(url) => url,
             Err(refusal) => {
@@ -79,8 +90,8 @@ impl Proxy {
             }
         };
         match self.classify(&url).await {
-            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, wanted).await,
-            Ok(Kind::Document) => self.answer_document(&request, &url).await,
+            Ok(Kind::Hashed(wanted)) => self.answer_hashed(request, url, wanted).await,
+            Ok(Kind::Document) => self.answer_document(request, url).await,
             Ok(Kind::Unknown) => self.pass(&request, url).await,
             Err(error) => {
                 tracing::error!(%url, %error, "the catalog cannot be asked");
@@ -100,22 +111,30 @@ impl Proxy {
         }
         // Noted first: something may be learnt while the catalog is asked.
         let mut steps = self.teacher.steps();
-        let mut expected = self.look_up(url, below_dists.is_some()).await?;
-        while expected.is_empty() && below_dists.is_none() && self.teacher.has_more(url, steps).await {
+        let known = if below_dists.is_none() { self.known.find(url, steps) } else { None };
+        let mut expected = match known {
+            Some(known) => known,
+            None => self.look_up(url, below_dists.is_some()).await?,
+        };
+        let in_index = below_dists.is_none() || patch(&url.path).is_some();
+        while expected.is_empty() && in_index && self.teacher.has_more(url, steps).await {
             steps = self.teacher.steps();
             expected = self.look_up(url, false).await?;
         }
+        self.known.remember(url, steps, &expected);
         let from_index = !expected.is_empty();
         // The URL's own hash is what the client wants, whatever an index says.
         if let Some(ByHash::Sha256(sha256)) = by_hash(&url.path) {
             let size = expected.iter().find(|e| e.sha256 == sha256).and_then(|e| e.size);
             let newest = Expectation { sha256, size };
             let from_index = size.is_some();
-            return Ok(Kind::Hashed(Wanted { url: url.clone(), newest, older: Vec::new(), from_index }));
+            let url = Some(url.clone());
+            return Ok(Kind::Hashed(Wanted { url, newest, older: Vec::new(), from_index }));
         }
         Ok(match expected.split_first() {
             Some((newest, older)) => {
-                Kind::Hashed(Wanted { url: url.clone(), newest: *newest, older: older.to_vec(), from_index })
+                let url = Some(url.clone());
+                Kind::Hashed(Wanted { url, newest: *newest, older: older.to_vec(), from_index })
             }
             None => Kind::Unknown,
         })
@@ -124,32 +143,25 @@ impl Proxy {
     /// What the catalog expects of the file; notes the wish if it may be an index.
     async fn look_up(&self, url: &Upstream, may_be_index: bool) -> Result<Vec<Expectation>, DatabaseError> {
         let context = Arc::clone(&self.context);
-        let (authority, path) = (url.authority(), url.path.clone());
+        let (site, path) = (url.site(), url.path.clone());
         let found = smol::unblock(move || {
-            if may_be_index && let Err(error) = context.catalog.record_wanted(&authority, &path) {
+            if may_be_index && let Err(error) = context.catalog.record_wanted(&site, &path) {
                 tracing::warn!(%error, "an index that was asked for cannot be noted");
             }
-            context.catalog.lookup(&authority, &path)
+            context.catalog.lookup(&site, &path)
         });
         Ok(found.await?.into_iter().map(Expectation::from).collect())
     }
 }
 
-/// The file that a request means, or why it is refused.
+/// The file that a GET or HEAD means, or why it is refused.
 fn target(request: &RequestHead, ours: SocketAddr) -> Result<Upstream, Box<Message>> {
     let refuse = |status, text: &str| Err(Box::new(Message::text(status, text)));
     match &request.method {
         Method::Get | Method::Head => {}
-        Method::Connect => {
-            return refuse(
-                403,
-                "this proxy opens no tunnels: https sources cannot go through it; set \
-                 Acquire::https::Proxy to \"DIRECT\" for them",
-            );
-        }
-        Method::Other(_) => {
-            let mut message = Message::text(405, "only GET and HEAD are answered here");
-            message.set(ALLOW, "GET, HEAD");
+        Method::Connect | Method::Other(_) => {
+            let mut message = Message::text(405, "only GET, HEAD and CONNECT are answered here");
+            message.set(ALLOW, "GET, HEAD, CONNECT");
             return Err(Box::new(message));
         }
     }
@@ -170,10 +182,7 @@ fn target(request: &RequestHead, ours: SocketAddr) -> Result<Upstream, Box<Messa
     if is_ours(&url, ours) {
         return refuse(400, "this is the proxy itself: after its address stands a mirror's");
     }
-    match url.scheme {
-        Scheme::Http => Ok(url),
-        Scheme::Https => refuse(403, "mirrors cannot be asked over https yet; use their http"),
-    }
+    Ok(url)
 }
 
 /// Whether a URL names the address at which the request came in.

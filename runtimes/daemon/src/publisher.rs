@@ -9,6 +9,7 @@ mod announcement;
 mod piece_hashes;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use smol::stream::StreamExt as _;
 
 use crate::Context;
 use crate::cache::Announceable;
+use crate::database::DatabaseError;
 use crate::dht::Dht;
 
 use announcement::{Address, Item};
@@ -196,14 +198,16 @@ impl Task {
         self.address = Address::of(&self.dht.own_addresses().await);
         let Some(address) = self.address else { return Ok(()) };
         let context = Arc::clone(&self.context);
-        let files = match smol::unblock(move || context.cache.announceable(MAX_FILES)).await {
+        let mut files = match smol::unblock(move || announceable(&context)).await {
             Ok(files) => files,
             Err(error) => {
                 tracing::warn!(%error, "cannot tell which files to announce");
                 return Ok(());
             }
         };
-        let wanted: HashSet<Sha256> = files.iter().map(|file| file.sha256).collect();
+        // What is shared and cached, too, is announced once.
+        let mut wanted = HashSet::new();
+        files.retain(|file| wanted.insert(file.sha256));
         let outdated = |(sha256, announced): &(&Sha256, &Announced)| {
             !announced.is_running && (announced.at != address || !wanted.contains(*sha256))
         };
@@ -294,6 +298,14 @@ impl Task {
     }
 }
 
+/// What is to be announced: first what a person shares.
+fn announceable(context: &Context) -> Result<Vec<Announceable>, DatabaseError> {
+    let mut files = context.shares.announceable()?;
+    files.extend(context.cache.announceable(MAX_FILES)?);
+    files.truncate(MAX_FILES);
+    Ok(files)
+}
+
 /// Announces a file, as far as an earlier run has not done so; gives what is announced of it.
 async fn announce(
     context: &Arc<Context>,
@@ -304,7 +316,11 @@ async fn announce(
 ) -> Result<Vec<Item>, Undone> {
     let (context, file) = (Arc::clone(context), file.clone());
     let sha256 = file.sha256;
-    let hashes = smol::unblock(move || piece_hashes::of(&context.cache, &file)).await;
+    let hashes = smol::unblock(move || match context.shares.piece_hashes(&file.sha256)? {
+        Some(hashes) => Ok(Some(hashes)),
+        None => piece_hashes::of(&context.cache, &file),
+    });
+    let hashes: io::Result<_> = hashes.await;
     let hashes = hashes.map_err(|error| {
         tracing::warn!(%sha256, %error, "a cached file cannot be announced");
         Undone::File

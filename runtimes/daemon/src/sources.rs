@@ -67,6 +67,18 @@ impl Sources {
             })
     }
 
+    /// Whether apt's sources or the configuration name this host, by what port ever: a
+    /// name as it stands there, or an address, also one in a network that the
+    /// configuration lists. What a name resolves to does not matter.
+    pub fn names(&self, host: &str) -> bool {
+        let address = host.parse::<IpAddr>().ok();
+        self.named.iter().any(|(named, _)| named == host)
+            || self.allowed.iter().any(|upstream| match upstream {
+                Upstream::Network(network) => address.is_some_and(|address| network.contains(address)),
+                Upstream::Host { host: allowed, .. } => allowed == host,
+            })
+    }
+
     /// The components that the machine installs from, if its sources name
     /// this suite.
     pub fn components(&self, suite: &Suite) -> Option<&BTreeSet<String>> {
@@ -86,7 +98,7 @@ impl Sources {
             self.named.insert((archive.host.clone(), archive.port));
             if source.kind == SourceKind::Binary && !source.components.is_empty() {
                 let suite = Suite {
-                    authority: archive.authority(),
+                    site: archive.site(),
                     dir: format!(
                         "{}/dists/{}",
                         archive.path.trim_end_matches('/'),
@@ -228,6 +240,45 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_named_by_its_name() {
+        let sources = read(
+            &[(
+                "sources.list",
+                "deb http://HTTPS///tls.example/debian sid main\ndeb http://a.example:81/ sid main\n",
+            )],
+            &["in.example", "port.example:81", "10.1.0.0/16"],
+        );
+        for host in ["tls.example", "a.example", "in.example", "port.example", "10.1.2.3"] {
+            assert!(sources.names(host), "{host}");
+        }
+        for host in ["b.example", "sub.a.example", "10.2.0.1", "::1", "127.0.0.1"] {
+            assert!(!sources.names(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_apt_asks_over_tls_is_another_site() {
+        let sources = read(
+            &[(
+                "sources.list",
+                "deb http://HTTPS///a.example/debian sid main\ndeb https://b.example:8443/debian sid main\n\
+                 deb http://127.0.0.1:9977/HTTPS///c.example/debian sid main\n",
+            )],
+            &[],
+        );
+        assert!(may_dial(&sources, "a.example", 443, PRIVATE));
+        assert!(may_dial(&sources, "b.example", 8443, PRIVATE));
+        assert!(may_dial(&sources, "c.example", 443, PRIVATE));
+        assert!(!may_dial(&sources, "a.example", 80, PRIVATE));
+        for (site, is_known) in
+            [("https://a.example", true), ("https://b.example:8443", true), ("a.example", false)]
+        {
+            let suite = Suite { site: site.to_owned(), dir: "/debian/dists/sid".to_owned() };
+            assert_eq!(sources.components(&suite).is_some(), is_known, "{site}");
+        }
+    }
+
+    #[test]
     fn behind_our_own_prefix_the_host_that_follows_counts() {
         let sources = read(
             &[(
@@ -240,8 +291,7 @@ mod tests {
         assert!(may_dial(&sources, "mirror.example", 80, PRIVATE));
         assert!(may_dial(&sources, "other.example", 8080, PRIVATE));
         assert!(!may_dial(&sources, "127.0.0.1", 9977, "127.0.0.1"), "that would be ourselves");
-        let suite =
-            Suite { authority: "mirror.example".to_owned(), dir: "/debian/dists/bookworm".to_owned() };
+        let suite = Suite { site: "mirror.example".to_owned(), dir: "/debian/dists/bookworm".to_owned() };
         let components = sources.components(&suite).unwrap();
         assert_eq!(components.iter().collect::<Vec<_>>(), ["contrib", "main"]);
     }

@@ -1,12 +1,9 @@
 //! What the daemon counts: atomics that any task may bump, one JSON document
 //! to read them by.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// Everything that is counted, in one place. Totals since the daemon started,
 /// except the gauges, which are what is so now.
@@ -19,8 +16,6 @@ pub struct Stats {
     pub downloads: DownloadStats,
     /// What other machines fetched from this one.
     pub uploads: UploadStats,
-    /// Release files whose mirrors could not be asked.
-    pub releases: ReleaseStats,
     /// What claims were read in the DHT, by the tier of their piece hashes.
     pub claims: ClaimStats,
     /// The node's view of the DHT.
@@ -39,6 +34,12 @@ pub struct AptStats {
     pub refused: Counter,
     /// Answers that were cut off because nothing right could be sent.
     pub cut: Counter,
+    /// Release files that were sent as they are kept, because their mirror could not be asked.
+    pub releases_unconfirmed: Counter,
+    /// Tunnels open now.
+    pub tunnels: Gauge,
+    /// Bytes that went through tunnels, in both directions.
+    pub bytes_tunnelled: Counter,
     /// Body bytes sent to apt out of the cache.
     pub bytes_from_cache: Counter,
     /// Body bytes sent to apt that peers had just sent us.
@@ -77,16 +78,6 @@ pub struct DownloadStats {
     pub files_bad: Counter,
     /// Bytes that came and were of no use.
     pub bytes_wasted: Counter,
-}
-
-/// Release files whose mirrors could not be asked.
-#[derive(Debug, Default, Serialize)]
-#[non_exhaustive]
-pub struct ReleaseStats {
-    /// How often one was served as it was kept.
-    pub served_unconfirmed: Counter,
-    /// Those that are served as they are kept now: until their mirror answers.
-    pub unconfirmed: Troubles,
 }
 
 /// What other machines fetched from this one.
@@ -167,57 +158,6 @@ pub struct DhtStats {
     pub events_dropped: Gauge,
 }
 
-/// What is not as it should be now, each under its name: why, and since when. Further ones than the
-/// first hundred are not noted.
-#[derive(Debug, Default)]
-pub struct Troubles(Mutex<BTreeMap<String, Trouble>>);
-
-#[derive(Debug)]
-struct Trouble {
-    why: String,
-    since: Instant,
-}
-
-const MAX_TROUBLES: usize = 100;
-
-impl Troubles {
-    /// It is so, because of this; if it was so before, it has been so since then.
-    pub fn insert(&self, name: &str, why: &str) {
-        let mut troubles = self.lock();
-        if let Some(trouble) = troubles.get_mut(name) {
-            why.clone_into(&mut trouble.why);
-        } else if troubles.len() < MAX_TROUBLES {
-            troubles.insert(name.to_owned(), Trouble { why: why.to_owned(), since: Instant::now() });
-        }
-    }
-
-    /// It is so no longer.
-    pub fn remove(&self, name: &str) {
-        self.lock().remove(name);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Trouble>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Serialize for Troubles {
-    /// A list of `{name, why, for_seconds}`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            name: &'a str,
-            why: &'a str,
-            for_seconds: u64,
-        }
-        serializer.collect_seq(self.lock().iter().map(|(name, trouble)| Line {
-            name,
-            why: &trouble.why,
-            for_seconds: trouble.since.elapsed().as_secs(),
-        }))
-    }
-}
-
 /// A number that only grows.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -291,18 +231,5 @@ mod tests {
         assert_eq!(json["downloads"]["bytes_from_mirror"], 7);
         drop(open);
         assert_eq!(stats.apt.connections.value(), 0);
-    }
-
-    #[test]
-    fn troubles_are_bounded_and_pass() {
-        let troubles = Troubles::default();
-        for n in 0..=MAX_TROUBLES {
-            troubles.insert(&format!("{n:03}"), "first");
-        }
-        troubles.insert("001", "second");
-        troubles.remove("000");
-        let json = serde_json::to_value(&troubles).unwrap();
-        let first = serde_json::json!({ "name": "001", "why": "second", "for_seconds": 0 });
-        assert_eq!((json.as_array().unwrap().len(), &json[0]), (MAX_TROUBLES - 1, &first));
     }
 }

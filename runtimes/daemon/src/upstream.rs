@@ -1,4 +1,4 @@
-//! The mirror's side: HTTP requests to the hosts that apt names.
+//! The mirror's side: HTTP requests, over TLS where asked, to the hosts that apt names.
 //!
 //! [`Client::send`] asks once and [`Client::send_patiently`] until something
 //! other than a transient fault comes back. Connections are kept alive, and those on
@@ -10,13 +10,16 @@ mod fault;
 pub(crate) mod pool;
 mod redirect;
 mod response;
+mod tls;
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http_body_util::Empty;
+use smol::Async;
 use smol::future::FutureExt as _;
 
 use khashmir_apt::url::Upstream;
@@ -25,6 +28,7 @@ use crate::Context;
 
 pub use fault::{Fault, Patience};
 pub use response::{Body, Rejection, Response};
+pub use tls::{AuthoritiesError, Tls};
 
 use pool::{Lease, Pool};
 
@@ -99,18 +103,28 @@ impl Client {
         }
     }
 
-    /// Sends `request` once, follows redirects within http, and returns the head of
+    /// A connection to the host of `target` and nothing said on it yet, for a tunnel; to a host
+    /// that is not `named` only at addresses that requests may go to.
+    ///
+    /// # Errors
+    /// [`Fault::Transient`]; whoever wants the tunnel tries again. [`Fault::Refused`] for an
+    /// address that may not be dialled.
+    pub async fn open_tunnel(&self, target: &Upstream, named: bool) -> Result<Async<TcpStream>, Fault> {
+        connect::open_tunnel(&self.context, target, named).await
+    }
+
+    /// Sends `request` once, follows redirects but none away from TLS, and returns the head of
     /// the answer with its body still to be read.
     ///
     /// # Errors
     /// [`Fault::Transient`] for what may be right the next time, the statuses 408,
     /// 429 and 5xx among it; [`Fault::Refused`] for an address that may not be
-    /// dialled.
+    /// dialled, and a mirror whose certificate is not trusted.
     pub async fn send(&self, request: &Request) -> Result<Response, Fault> {
         let mut request = request.clone();
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request).await?;
-            match redirect::next(&request.target, &response) {
+            match redirect::next(&request.target, &response)? {
                 Some(target) => {
                     tracing::debug!(from = %request.target, to = %target, "redirected");
                     response.body.drain().await;
@@ -126,7 +140,7 @@ impl Client {
     /// still lives.
     async fn exchange(&self, request: &Request) -> Result<Response, Fault> {
         let target = &request.target;
-        let host = (target.host.clone(), target.port);
+        let host = (target.scheme, target.host.clone(), target.port);
         let mut permit = match request.in_turn {
             true => Some(self.pool.permit(&host).await),
             false => None,
@@ -149,6 +163,7 @@ impl Client {
                 .await;
             match head {
                 Ok(response) => {
+                    self.context.clock.heard(response.headers());
                     let idle_timeout = Duration::from_secs(self.context.config.mirror.idle_timeout_seconds);
                     return Ok(Response::new(response, lease, idle_timeout));
                 }

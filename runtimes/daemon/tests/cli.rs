@@ -166,7 +166,7 @@ fn a_daemon_says_how_it_is_and_ends_cleanly() {
     assert_eq!(daemon.signal(Signal::TERM).code(), Some(0));
     let (code, stdout, stderr) = status(home.path(), true);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("no daemon runs"), "{stderr}");
+    assert!(stderr.contains("no daemon answers"), "{stderr}");
 }
 
 #[test]
@@ -252,7 +252,14 @@ fn a_port_in_use_is_named_with_what_to_do() {
         let (code, stdout, stderr) = output(command);
         assert_eq!((code, stdout.as_str()), (1, ""));
         assert!(stderr.contains(&address) && stderr.contains(option), "{stderr}");
+        let port = taken.local_addr().unwrap().port();
+        assert!(stderr.contains(&format!("`ss -lntup 'sport = :{port}'`")), "{stderr}");
     }
+    // An address of nobody's here.
+    let data = data.to_str().unwrap();
+    let (code, stderr) = fails(home.path(), &["--data-dir", data, "run", "--listen", "192.0.2.1:9978"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no such address") && stderr.contains("--listen"), "{stderr}");
 }
 
 #[test]
@@ -264,17 +271,27 @@ fn data_that_cannot_be_used_is_named_with_what_to_do() {
     assert_eq!(code, 1);
     assert!(stderr.contains("a-file") && stderr.contains("--data-dir"), "{stderr}");
 
-    let data = home.path().join("data");
-    fs::create_dir(&data).unwrap();
-    fs::write(data.join("khashmir.db"), vec![b'x'; 8192]).unwrap();
-    let (code, stderr) = fails(home.path(), &["--data-dir", data.to_str().unwrap()]);
-    assert_eq!(code, 1);
-    assert!(stderr.contains("khashmir.db") && stderr.contains("move"), "{stderr}");
-
     let long = home.path().join("x".repeat(120));
     let (code, stderr) = fails(home.path(), &["--data-dir", long.to_str().unwrap()]);
     assert_eq!(code, 1);
     assert!(stderr.contains("control.sock") && stderr.contains("short"), "{stderr}");
+}
+
+#[test]
+fn a_damaged_database_makes_way_and_the_status_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("khashmir.db"), vec![b'x'; 8192]).unwrap();
+    let daemon = Running::start(home.path(), &[]);
+    let (_, text, _) = status(home.path(), false);
+    assert!(text.contains("\nattention      The database was damaged"), "{text}");
+    assert!(text.contains("khashmir.db.damaged") && text.contains("Check the disk"), "{text}");
+    assert!(fs::read(data.join("khashmir.db.damaged")).unwrap() == [b'x'; 8192]);
+    drop(daemon);
+    // Told once.
+    let _daemon = Running::start(home.path(), &[]);
+    assert!(!status(home.path(), false).1.contains("attention"));
 }
 
 #[test]
@@ -294,5 +311,5 @@ fn a_silent_client_of_the_socket_is_given_up() {
     let mut silent = std::os::unix::net::UnixStream::connect(socket).unwrap();
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(status(home.path(), true).0, 0);
-    assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0, "it is closed");
+    assert_eq!(silent.read_to_end(&mut Vec::new()).unwrap(), 0, "it is closed");
 }

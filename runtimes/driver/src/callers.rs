@@ -1,5 +1,6 @@
 //! The driver's end of the handles.
 
+use crate::engine::Engine;
 use crate::handle::Handle;
 use crate::waiters::{Told, Waiter, Waiters};
 use async_channel::{Receiver, Sender, bounded};
@@ -99,10 +100,11 @@ impl Callers {
 
     /// Does what callers ask, as much as waits at the moment at most. Returns whether the driver goes
     /// on; not after a shutdown, or when the last handle is gone.
-    pub fn serve(&mut self, now: Instant, node: &mut Node) -> bool {
+    pub fn serve(&mut self, now: Instant, node: &mut Engine) -> bool {
         if std::mem::take(&mut self.is_any_gone) {
             for op in self.waiters.abandoned() {
-                node.cancel(now, op);
+                // Fails never, and nobody waits for the answer.
+                let _done = node.execute(now, &khashmir::Command::Cancel { op });
             }
         }
         // Not those that come meanwhile: sockets, and who gives up, get their turn.
@@ -116,7 +118,7 @@ impl Callers {
     }
 
     /// Hands out what has happened to the node.
-    pub fn hand_out_events(&mut self, node: &mut Node) {
+    pub fn hand_out_events(&mut self, node: &mut Engine) {
         while let Some(event) = node.poll_event() {
             self.hand_out(event);
         }
@@ -130,7 +132,7 @@ impl Callers {
         }
     }
 
-    fn execute(&mut self, now: Instant, node: &mut Node, command: Command) {
+    fn execute(&mut self, now: Instant, node: &mut Engine, command: Command) {
         match command {
             // Who gave up before it began gets nothing started.
             Command::Start(_, waiter) if waiter.is_gone() => {}

@@ -2,13 +2,14 @@
 
 use crate::callers::Callers;
 use crate::clock::Clock;
+use crate::engine::Engine;
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
 use crate::seed::seed;
+use crate::setup::Setup;
 use crate::sockets::{Sockets, is_unreachable};
-use khashmir::config::{AddressFamilies, ConfigError};
-use khashmir::{Config, Instant, Node};
+use khashmir::Instant;
 use rustix::fd::BorrowedFd;
 use std::io;
 use std::net::UdpSocket;
@@ -46,7 +47,7 @@ pub enum Next {
 /// Nothing in it waits. Answering a query allocates nothing in the steady state.
 #[derive(Debug)]
 pub struct Driver<S> {
-    node: Node,
+    node: Engine,
     clock: Clock,
     /// For IPv4 and for IPv6.
     sockets: [Option<S>; 2],
@@ -57,44 +58,20 @@ pub struct Driver<S> {
 }
 
 impl<S: Socket> Driver<S> {
-    /// A new node, which knows nobody, on `sockets`, and the first handle to it. The address families
-    /// are those of the sockets, whatever the configuration says. `watch` hands a socket, which does
-    /// not block, to the runtime.
+    /// A node on `sockets`, and the first handle to it: a new one, if all that is given is a
+    /// [`Config`](khashmir::Config). The address families are those of the sockets, whatever the
+    /// configuration says. `watch` hands a socket, which does not block, to the runtime.
     ///
-    /// Fails if the configuration cannot work ([`ConfigError`] inside), the system has no randomness,
-    /// or `watch` fails.
+    /// Fails if the node cannot be made so ([`ConfigError`](khashmir::config::ConfigError) inside), the
+    /// system has no randomness, or `watch` fails.
     pub fn start(
         sockets: Sockets,
-        config: Config,
-        watch: impl FnMut(UdpSocket) -> io::Result<S>,
-    ) -> io::Result<(Handle, Driver<S>)> {
-        let clock = Clock::start();
-        let config = with_families(config, sockets.address_families());
-        let node = Node::new(config, seed()?, clock.now()).map_err(invalid)?;
-        Driver::new(node, clock, sockets, watch)
-    }
-
-    /// The node that made `snapshot`, after it was down for `downtime`; otherwise as
-    /// [`start`](Self::start).
-    pub fn restore(
-        sockets: Sockets,
-        config: Config,
-        snapshot: &[u8],
-        downtime: Duration,
-        watch: impl FnMut(UdpSocket) -> io::Result<S>,
-    ) -> io::Result<(Handle, Driver<S>)> {
-        let clock = Clock::start();
-        let config = with_families(config, sockets.address_families());
-        let node = Node::restore(config, snapshot, downtime, seed()?, clock.now()).map_err(invalid)?;
-        Driver::new(node, clock, sockets, watch)
-    }
-
-    fn new(
-        node: Node,
-        clock: Clock,
-        sockets: Sockets,
+        setup: impl Into<Setup>,
         mut watch: impl FnMut(UdpSocket) -> io::Result<S>,
     ) -> io::Result<(Handle, Driver<S>)> {
+        let clock = Clock::start();
+        let node = setup.into().make(sockets.address_families(), seed()?, clock.now());
+        let node = node.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let (handle, callers) = Callers::new(&node, sockets.local_addrs()?);
         let mut watch = |socket: Option<UdpSocket>| {
             let Some(socket) = socket else { return Ok(None) };
@@ -114,6 +91,7 @@ impl<S: Socket> Driver<S> {
         // One time for all of it: a turn is short.
         let now = self.clock.now();
         if !self.callers.serve(now, &mut self.node) {
+            self.node.end();
             return None;
         }
         self.node.handle_timeout(now);
@@ -194,12 +172,4 @@ impl<S: Socket> Driver<S> {
         }
         true
     }
-}
-
-fn with_families(config: Config, address_families: AddressFamilies) -> Config {
-    Config { address_families, ..config }
-}
-
-fn invalid(error: ConfigError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error)
 }

@@ -1,9 +1,9 @@
 //! Datagrams that are sent together: in one call where the system can.
 
+use crate::engine::Engine;
 use crate::inbox::BATCH;
 use arrayvec::ArrayVec;
 use bytes::BytesMut;
-use khashmir::Node;
 use rustix::fd::BorrowedFd;
 use rustix::net::SendFlags;
 use std::io;
@@ -23,7 +23,7 @@ type Datagrams = ArrayVec<(SocketAddr, Range<usize>), BATCH>;
 impl Outgoing {
     /// Polls the node, once all that it gave before is gone. Returns whether there is something to
     /// send.
-    pub(crate) fn fill(&mut self, node: &mut Node) -> bool {
+    pub(crate) fn fill(&mut self, node: &mut Engine) -> bool {
         if self.waiting.iter().all(|waiting| waiting.is_empty()) {
             self.payloads.clear();
             for _ in 0..BATCH {

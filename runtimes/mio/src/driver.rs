@@ -1,8 +1,7 @@
 //! A node in a loop of mio.
 
 use crate::socket::Socket;
-use khashmir::Config;
-use khashmir_driver::{Handle, Next, Sockets};
+use khashmir_driver::{Handle, Next, Setup, Sockets};
 use mio::event::Event;
 use mio::{Registry, Token};
 use std::io;
@@ -31,32 +30,15 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A new node, which knows nobody, on `sockets`, and the first handle to it. Fails as
-    /// [`Dht::start`](crate::Dht::start).
-    pub fn start(sockets: Sockets, config: Config, within: Loop<'_>) -> io::Result<(Handle, Driver)> {
-        let watch = |socket| Socket::watch(socket, &within);
-        let started = khashmir_driver::Driver::start(sockets, config, watch)?;
-        Driver::new(started, within)
-    }
-
-    /// The node that made `snapshot`, after it was down for `downtime`; otherwise as
-    /// [`start`](Self::start).
-    pub fn restore(
+    /// A node on `sockets`, and the first handle to it; as [`Dht::start`](crate::Dht::start).
+    pub fn start(
         sockets: Sockets,
-        config: Config,
-        snapshot: &[u8],
-        downtime: Duration,
+        setup: impl Into<Setup>,
         within: Loop<'_>,
     ) -> io::Result<(Handle, Driver)> {
         let watch = |socket| Socket::watch(socket, &within);
-        let started = khashmir_driver::Driver::restore(sockets, config, snapshot, downtime, watch)?;
-        Driver::new(started, within)
-    }
-
-    fn new(
-        (handle, inner): (Handle, khashmir_driver::Driver<Socket>),
-        Loop { registry, waker, .. }: Loop<'_>,
-    ) -> io::Result<(Handle, Driver)> {
+        let (handle, inner) = khashmir_driver::Driver::start(sockets, setup, watch)?;
+        let Loop { registry, waker, .. } = within;
         let (registry, waker) = (registry.try_clone()?, Arc::new(Interrupt(waker)).into());
         Ok((handle, Driver { inner, registry, waker, next: Next::Turn }))
     }

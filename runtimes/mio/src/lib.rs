@@ -30,8 +30,7 @@
 //!
 //! ```no_run
 //! use khashmir_mio::{Driver, Loop, Sockets};
-//! use khashmir::Config;
-//! use mio::{Events, Poll, Token, Waker};
+//! //! use mio::{Events, Poll, Token, Waker};
 //! use std::sync::Arc;
 //!
 //! # fn main() -> std::io::Result<()> {
@@ -57,15 +56,13 @@ mod driver;
 mod socket;
 
 pub use driver::{Driver, Loop};
-pub use khashmir_driver::{Error, Handle, Sockets, Values};
+pub use khashmir_driver::{Error, Handle, Setup, Sockets, Values};
 
-use khashmir::Config;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 const WAKER: Token = Token(0);
 const SOCKETS: [Token; 2] = [Token(1), Token(2)];
@@ -75,26 +72,18 @@ const SOCKETS: [Token; 2] = [Token(1), Token(2)];
 pub struct Dht(Handle);
 
 impl Dht {
-    /// Starts a new node, which knows nobody, on `sockets`. Their families are those of its
-    /// configuration, whatever that says.
+    /// Starts a node on `sockets`: of a [`Config`](khashmir::Config) a new one, which knows nobody, of a
+    /// [`Setup`] also one that was before, or one that is recorded. The families of the sockets are
+    /// those of its configuration, whatever that says.
     ///
-    /// Fails if the configuration cannot work ([`ConfigError`](khashmir::config::ConfigError) inside),
-    /// or the system has no randomness, no thread, or cannot watch the sockets. Should it refuse that
+    /// Fails if the node cannot be made so ([`ConfigError`](khashmir::config::ConfigError) inside), or
+    /// the system has no randomness, no thread, or cannot watch the sockets. Should it refuse that
     /// later, the node stops.
-    pub fn start(sockets: Sockets, config: Config) -> io::Result<Dht> {
-        Dht::run(|within| Driver::start(sockets, config, within))
-    }
-
-    /// Starts the node that made `snapshot`, after it was down for `downtime`; otherwise as
-    /// [`start`](Self::start).
-    pub fn restore(sockets: Sockets, config: Config, snapshot: &[u8], downtime: Duration) -> io::Result<Dht> {
-        Dht::run(|within| Driver::restore(sockets, config, snapshot, downtime, within))
-    }
-
-    fn run(start: impl FnOnce(Loop<'_>) -> io::Result<(Handle, Driver)>) -> io::Result<Dht> {
+    pub fn start(sockets: Sockets, setup: impl Into<Setup>) -> io::Result<Dht> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let (handle, driver) = start(Loop { registry: poll.registry(), tokens: SOCKETS, waker })?;
+        let within = Loop { registry: poll.registry(), tokens: SOCKETS, waker };
+        let (handle, driver) = Driver::start(sockets, setup, within)?;
         thread::Builder::new().name("khashmir".to_owned()).spawn(move || run(poll, driver))?;
         Ok(Dht(handle))
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use khashmir::{Config, Id};
-use khashmir_mio::{Driver, Handle, Loop, Sockets};
+use khashmir_mio::{Driver, Handle, Loop, Setup, Sockets};
 use mio::{Events, Poll, Token, Waker};
 use smol::stream::StreamExt as _;
 use std::net::SocketAddr;
@@ -101,7 +101,11 @@ fn nodes_share_a_loop_with_whoever_asks_them() {
     nodes.run(v6.shutdown());
     assert_eq!(nodes.drivers.len(), 2, "the last one is gone");
     let sockets = Sockets::bind(&addrs).expect("it is closed");
-    let restored = Driver::restore(sockets, config(), &snapshot, Duration::from_secs(1), nodes.place());
+    let restored = Driver::start(
+        sockets,
+        Setup::from(config()).restored(&snapshot, Duration::from_secs(1)),
+        nodes.place(),
+    );
     let again = nodes.add(restored.unwrap());
     let pong = nodes.run(both.ping(again.local_addrs()[0])).unwrap();
     assert_eq!(pong.contact.id, id);

@@ -33,7 +33,7 @@ pub struct Earlier {
 
 impl Start {
     /// The node.
-    pub(crate) fn node(&self) -> Result<Node, ConfigError> {
+    pub fn node(&self) -> Result<Node, ConfigError> {
         let config = self.config.clone();
         match &self.earlier {
             Some(Earlier { snapshot, downtime }) => {

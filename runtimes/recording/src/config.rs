@@ -54,14 +54,26 @@ dictionary!(Config {
     store_copies,
     get_answers,
     get_rounds,
+    early_values,
     accept_stores,
     upkeep,
     limits,
 });
 
-dictionary!(LookupPolicy { parallelism, retransmission, admission, leap_frog, abort_early, re_ping });
+dictionary!(LookupPolicy {
+    parallelism,
+    retransmission,
+    admission,
+    leap_frog,
+    abort_early,
+    re_ping,
+    opening,
+    patience,
+    enough,
+    prefer_sound,
+});
 
-dictionary!(Retransmission { resend_after, fail_after });
+dictionary!(Retransmission { resend_after, fail_after, soonest, soonest_failure });
 
 dictionary!(Upkeep {
     checkpoint_interval,
@@ -71,6 +83,7 @@ dictionary!(Upkeep {
     reping_after,
     stale_after,
     max_failures,
+    nat_timeout,
     value_lifetime,
     republish_after,
     republish_spacing,

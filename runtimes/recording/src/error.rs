@@ -21,6 +21,8 @@ pub enum Fault {
     NoRecording,
     /// It is of a version that this library does not read.
     OtherVersion,
+    /// It is a blinded one, which is text for people.
+    Blinded,
     /// It ends before its end: the recorder was killed or still runs, or bytes were lost.
     CutShort,
     /// Bytes were changed.
@@ -40,6 +42,9 @@ impl fmt::Display for ReadError {
         match self.fault {
             Fault::NoRecording => f.write_str("this is no recording")?,
             Fault::OtherVersion => f.write_str("a recording of another version")?,
+            Fault::Blinded => {
+                f.write_str("a blinded recording is text to be read, and can't be replayed")?;
+            }
             Fault::CutShort => {
                 f.write_str("the recording ends without its end: cut short, or still being made")?;
             }

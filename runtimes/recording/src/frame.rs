@@ -1,6 +1,7 @@
 //! Frames: bodies with their length and a check, in a chain that starts with the format's name.
 
 use crate::error::{Fault, ReadError};
+use crate::text::BLINDED_LINE;
 use bytes::{BufMut, BytesMut};
 use sha1::{Digest, Sha1};
 use std::io::{self, Read};
@@ -82,6 +83,9 @@ impl<R: Read> FrameReader<R> {
             }
             Some(version) if as_version_1 && version.is_ascii_digit() => {
                 Err(ReadError { fault: Fault::OtherVersion, offset: VERSION_AT as u64 })
+            }
+            _ if BLINDED_LINE.as_bytes().starts_with(&line) && line.len() == FIRST_LINE.len() => {
+                Err(ReadError { fault: Fault::Blinded, offset: 0 })
             }
             _ => Err(ReadError { fault: Fault::NoRecording, offset: 0 }),
         }

@@ -67,18 +67,39 @@
 //! An answer is `[]` (no command), `["started", op]`, `["done", switch]`, or `[why, detail…]` for a
 //! refusal. An event is a list of its name in words and its fields, a contact being two of them.
 
+//!
+//! # Blinded recordings
+//!
+//! What a node does depends on every bit that identifies somebody: which ids are closest, who shares a
+//! network, what a token is made from. So a recording that hides this can't be replayed, and none
+//! pretends to. A blinded one is text for people instead: the first line is
+//! `khashmir recording, blinded, 1`, then come a heading with the configuration, and each step as
+//! [`Teller`] tells it, the last line being `end` unless it was cut. It holds neither the seed nor the
+//! snapshot.
+//!
+//! Addresses, ids, keys, values, tokens and transaction ids stand in it under pseudonyms, marked with
+//! `~`: the same thing has the same one throughout, made with a secret that comes from the node's seed
+//! and is kept nowhere. Ids that share their first *n* bits have pseudonyms that do, and so have
+//! addresses, so that one still sees what is near to what and who is in one network. The port 9978
+//! stays as it is. Whoever talked to the node meanwhile may recognise its own datagrams by when they
+//! came, and then also those who share a prefix with it: it hides from readers, not from whom it met.
+
+mod blind;
 mod body;
 mod config;
 mod error;
+mod form;
 mod frame;
 mod outputs;
 mod recorder;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod text;
 mod travel;
 
 pub use body::{Answer, Earlier, Input, Start};
 pub use error::{Fault, ReadError};
 pub use recorder::Recorder;
 pub use replay::{Difference, Replay, Step, Verdict};
+pub use text::Teller;

@@ -1,12 +1,12 @@
 //! The recorder: a node whose inputs are written down.
 
-use crate::body::{Earlier, Input, Start, write_end};
-use crate::frame::FrameWriter;
-use crate::outputs::Watch;
+use crate::body::{Earlier, Input, Start};
+use crate::form::Form;
 use bytes::{Bytes, BytesMut};
 use khashmir::config::ConfigError;
 use khashmir::node::{CommandError, Reply};
 use khashmir::{Command, Config, Event, Instant, Node};
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -17,20 +17,24 @@ use std::time::Duration;
 /// It has the face of a [`Node`]: `handle_*`, [`execute`](Self::execute) and `poll_*`, and whatever
 /// only looks, through [`Deref`].
 ///
-/// Each input is handed to the writer before it is handled, in one `write_all` together with the
-/// digests of what came of the input before. So a crash loses what the writer itself holds back, which
-/// is nothing if that is a [`File`](std::fs::File) (though the system's own crash is another matter),
-/// and what the last input came to is not checked in the replay.
+/// Each input is handed to the writer before it is handled, in one `write_all` together with what came
+/// of the input before. So a crash loses what the writer itself holds back, which is nothing if that is
+/// a [`File`](std::fs::File) (though the system's own crash is another matter), and what the last input
+/// came to is not checked in the replay. A writer that refuses what is too long for the room that it
+/// has left bounds a recording, which then ends at a whole step.
 ///
 /// The first error of the writer ends the recording, not the node: see
 /// [`write_error`](Self::write_error).
-#[derive(Debug)]
 pub struct Recorder<W> {
     node: Node,
-    watch: Watch,
     /// The time of the latest input.
     at: Instant,
-    log: Log<W>,
+    form: Form,
+    writer: W,
+    unsent: BytesMut,
+    /// After one, a later step would follow a hole.
+    error: Option<io::Error>,
+    is_over: bool,
 }
 
 impl<W: Write> Recorder<W> {
@@ -52,12 +56,31 @@ impl<W: Write> Recorder<W> {
         Recorder::start(&Start { config, seed, now, earlier: Some(earlier) }, writer)
     }
 
-    fn start(start: &Start, writer: W) -> Result<Recorder<W>, ConfigError> {
+    /// The node that is made from `start`, recorded to `writer`. Nothing is written if there is none.
+    pub fn start(start: &Start, writer: W) -> Result<Recorder<W>, ConfigError> {
+        Recorder::in_form(start, writer, Form::frames)
+    }
+
+    /// The same, in a [blinded recording](crate#blinded-recordings).
+    pub fn start_blinded(start: &Start, writer: W) -> Result<Recorder<W>, ConfigError> {
+        Recorder::in_form(start, writer, |start, node, out| Ok(Form::blinded(start, node, out)))
+    }
+
+    fn in_form(
+        start: &Start,
+        writer: W,
+        form: impl FnOnce(&Start, &Node, &mut BytesMut) -> io::Result<Form>,
+    ) -> Result<Recorder<W>, ConfigError> {
         let node = start.node()?;
-        let mut log = Log::start(writer);
-        log.write(|body| start.write(body));
-        log.send();
-        Ok(Recorder { watch: Watch::after(&node, None), node, at: start.now, log })
+        let mut unsent = BytesMut::new();
+        let (form, error) = match form(start, &node, &mut unsent) {
+            Ok(form) => (form, None),
+            // Nothing is written after an error, so its form does not matter.
+            Err(error) => (Form::blinded(start, &node, &mut BytesMut::new()), Some(error)),
+        };
+        let mut recorder = Recorder { node, at: start.now, form, writer, unsent, error, is_over: false };
+        recorder.send();
+        Ok(recorder)
     }
 
     /// [`Node::handle_datagram`].
@@ -79,7 +102,7 @@ impl<W: Write> Recorder<W> {
     pub fn execute(&mut self, now: Instant, command: &Command) -> Result<Reply, CommandError> {
         self.record(now, &Input::Command(command.clone()));
         let reply = self.node.execute(now, command);
-        self.watch = Watch::after(&self.node, Some(reply));
+        self.form.after(&self.node, Some(reply));
         reply
     }
 
@@ -88,7 +111,9 @@ impl<W: Write> Recorder<W> {
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> Option<SocketAddr> {
         let before = out.len();
         let to = self.node.poll_transmit(out)?;
-        self.watch.datagram(&to, &out[before..]);
+        if self.is_recording() {
+            self.form.datagram(&to, &out[before..]);
+        }
         Some(to)
     }
 
@@ -96,45 +121,64 @@ impl<W: Write> Recorder<W> {
     #[must_use = "the event is in no queue any more"]
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.node.poll_event()?;
-        self.watch.event(&event);
+        if self.is_recording() {
+            self.form.event(&event);
+        }
         Some(event)
     }
 
     /// What went wrong in writing, if anything: since then nothing has been recorded.
     pub fn write_error(&self) -> Option<&io::Error> {
-        self.log.error.as_ref()
+        self.error.as_ref()
     }
 
-    /// Ends the recording, and gives the writer back, flushed. Fails with
+    /// Ends the recording, once: what follows is not recorded. The writer is flushed; what goes wrong
+    /// is a [`write_error`](Self::write_error).
+    pub fn end(&mut self) {
+        self.write(|form, node, out| form.end(node, out));
+        self.send();
+        if self.is_recording() {
+            self.error = self.writer.flush().err();
+        }
+        self.is_over = true;
+    }
+
+    /// [Ends](Self::end) the recording, and gives the writer back. Fails with
     /// [`write_error`](Self::write_error), if there was one before or is one now.
     pub fn finish(mut self) -> io::Result<W> {
-        self.record_outputs();
-        self.log.write(write_end);
-        self.log.send();
-        match self.log.error {
-            Some(error) => Err(error),
-            None => self.log.writer.flush().map(|()| self.log.writer),
-        }
+        self.end();
+        self.error.map_or(Ok(self.writer), Err)
+    }
+
+    fn is_recording(&self) -> bool {
+        self.error.is_none() && !self.is_over
     }
 
     fn give(&mut self, now: Instant, input: &Input) {
         self.record(now, input);
         let answer = input.give(&mut self.node, now);
-        self.watch = Watch::after(&self.node, answer);
+        self.form.after(&self.node, answer);
     }
 
     /// Writes an input, after what came of the one before.
     fn record(&mut self, now: Instant, input: &Input) {
-        self.record_outputs();
-        let after = now.as_micros().wrapping_sub(self.at.as_micros());
+        let times = (self.at, now);
         self.at = now;
-        self.log.write(|body| input.write(after, body));
-        self.log.send();
+        self.write(|form, node, out| form.input(node, times, input, out));
+        self.send();
     }
 
-    fn record_outputs(&mut self) {
-        let outputs = self.watch.outputs(&self.node);
-        self.log.write(|body| outputs.write(body));
+    fn write(&mut self, write: impl FnOnce(&mut Form, &Node, &mut BytesMut) -> io::Result<()>) {
+        if self.is_recording() {
+            self.error = write(&mut self.form, &self.node, &mut self.unsent).err();
+        }
+    }
+
+    fn send(&mut self) {
+        if self.is_recording() {
+            self.error = self.writer.write_all(&self.unsent).err();
+        }
+        self.unsent.clear();
     }
 }
 
@@ -146,36 +190,11 @@ impl<W> Deref for Recorder<W> {
     }
 }
 
-/// Frames on their way to the writer.
-#[derive(Debug)]
-struct Log<W> {
-    writer: W,
-    frames: FrameWriter,
-    body: BytesMut,
-    unsent: BytesMut,
-    /// After one, a later frame would follow a hole.
-    error: Option<io::Error>,
-}
-
-impl<W: Write> Log<W> {
-    fn start(writer: W) -> Log<W> {
-        let mut unsent = BytesMut::new();
-        let frames = FrameWriter::start(&mut unsent);
-        Log { writer, frames, body: BytesMut::new(), unsent, error: None }
-    }
-
-    fn write(&mut self, write: impl FnOnce(&mut BytesMut)) {
-        if self.error.is_none() {
-            self.body.clear();
-            write(&mut self.body);
-            self.error = self.frames.frame(&self.body, &mut self.unsent).err();
-        }
-    }
-
-    fn send(&mut self) {
-        if self.error.is_none() {
-            self.error = self.writer.write_all(&self.unsent).err();
-        }
-        self.unsent.clear();
+impl<W> fmt::Debug for Recorder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("node", &self.node)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }

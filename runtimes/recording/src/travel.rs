@@ -129,7 +129,7 @@ impl Travel for Duration {
 }
 
 /// A list of two.
-impl Travel for [Duration; 2] {
+impl Travel for [Duration; 3] {
     fn write(&self, out: &mut BytesMut) {
         Encoder::new(out).begin_list();
         self.iter().for_each(|duration| duration.write(out));
@@ -139,7 +139,10 @@ impl Travel for [Duration; 2] {
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), DecodeError> {
         decoder.begin_list()?;
         for duration in self {
-            item(decoder)?;
+            // Recordings made before there was a third have two.
+            if !decoder.next_item()? {
+                return Ok(());
+            }
             duration.read(decoder)?;
         }
         end(decoder)
@@ -189,7 +192,7 @@ macro_rules! words {
 }
 
 words!(AddressFamilies { "4": AddressFamilies::Ipv4, "6": AddressFamilies::Ipv6, "46": AddressFamilies::Both });
-words!(Admission { "query": Admission::Query, "answer": Admission::Answer });
+words!(Admission { "query": Admission::Query, "answer": Admission::Answer, "reach": Admission::Reach });
 
 /// An address and port, big-endian: 6 bytes (IPv4), 18 (IPv6), or 26 if it has a flow label or a
 /// scope, which follow as 4 bytes each.

@@ -10,7 +10,7 @@
 use bytes::BytesMut;
 use khashmir::rng::{Purpose, Rng};
 use khashmir::{Command, Config, Event, Id, Instant, Node};
-use khashmir_recording::{Input, Recorder, Replay, Step, Verdict};
+use khashmir_recording::{Fault, Input, Recorder, Replay, Step, Teller, Verdict};
 use khashmir_testing::quickcheck;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -149,6 +149,37 @@ fn two_lives_of_a_node_replay_bit_for_bit_whatever_is_lost() {
     let sent = |steps: &[Step]| steps.iter().map(|step| step.sent.len()).sum::<usize>();
     assert!(sent(&first) > 5 && sent(&second) > 1, "{} and {}", sent(&first), sent(&second));
     assert!(!second[0].sent.is_empty(), "a restored node has something to say at once");
+}
+
+/// Told as it happens, or later from a recording: a blinded story is the same.
+#[test]
+fn a_blinded_recording_is_what_a_replay_tells_under_pseudonyms() {
+    let ([recording, again], _) = Pair::new(3, 20).story();
+    for recording in [recording, again] {
+        let replay = Replay::open(&recording[..]).unwrap();
+        let start = replay.start().clone();
+        let teller = Teller::blinded(&start);
+        let mut blinded = Recorder::start_blinded(&start, Vec::new()).unwrap();
+        let mut text = teller.heading(&start);
+        for step in replay.map(|step| step.unwrap()) {
+            text += &teller.step(&step);
+            match &step.input {
+                Input::Start => {}
+                Input::Timeout => blinded.handle_timeout(step.at),
+                Input::Datagram { from, datagram } => blinded.handle_datagram(step.at, *from, datagram),
+                Input::Unreachable { to } => blinded.handle_unreachable(step.at, *to),
+                Input::Command(command) => drop(blinded.execute(step.at, command)),
+            }
+            while blinded.poll_transmit(&mut BytesMut::new()).is_some() {}
+            while blinded.poll_event().is_some() {}
+        }
+        text += "end\n";
+        assert_eq!(String::from_utf8(blinded.finish().unwrap()).unwrap(), text);
+        assert_eq!(Replay::open(text.as_bytes()).err().unwrap().fault, Fault::Blinded);
+        for secret in ["60.0.1.1", &KEY.to_string(), "\"published\"", "\"put\""] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+    }
 }
 
 #[test]

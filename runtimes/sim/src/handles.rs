@@ -64,8 +64,9 @@ impl Network {
     fn serve(&mut self) {
         let waker = Waker::from(self.bell.clone());
         for node in self.nodes() {
+            let now = self.local(node);
             let Some(watched) = &mut self.hosts[node.0].up else { continue };
-            match watched.serve(self.now, &mut Context::from_waker(&waker)) {
+            match watched.serve(now, &mut Context::from_waker(&waker)) {
                 None => continue,
                 Some(Served::GoesOn) => self.settle(node),
                 Some(Served::Stopped) => self.crash(node),

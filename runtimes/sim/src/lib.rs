@@ -22,32 +22,41 @@
 //! A node has a [`Handle`](khashmir_driver::Handle) too, as with any driver: code that uses one runs
 //! here in virtual time, with [`Network::block_on`].
 
+mod adversary;
+pub mod fault;
 mod handles;
+mod hops;
 mod link;
 pub mod model;
 mod nat;
 mod schedule;
 mod watched;
+mod weather;
 
+pub use adversary::Malice;
 pub use link::Link;
-pub use nat::Nat;
+pub use nat::{Nat, NatKind};
 pub use watched::Outcome;
+pub use weather::Slowness;
 
+use adversary::Adversary;
 use bytes::Bytes;
 use core::time::Duration;
 use handles::Bell;
+use hops::Walk;
 use khashmir::config::{AddressFamilies, Config};
 use khashmir::krpc::CompactAddress;
-use khashmir::node::CommandError;
+use khashmir::node::Reply;
 use khashmir::rng::{Purpose, Rng};
-use khashmir::{Id, Instant, Node, OpId};
+use khashmir::{Command, Id, Instant, Node, OpId};
 use model::Terrain;
 use schedule::{Occurrence, Schedule};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use watched::Watched;
+use weather::{Condition, Cuts};
 
 /// Names a node of a [`Network`], up or down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,10 +80,14 @@ pub struct Network {
     link_rng: Rng,
     node_rng: Rng,
     hosts: Vec<Host>,
-    by_addr: BTreeMap<SocketAddr, NodeIndex>,
+    by_ip: BTreeMap<IpAddr, NodeIndex>,
     schedule: Schedule,
     trace: Sha1,
     traffic: Traffic,
+    /// From which part of the network nothing reaches which.
+    cuts: Cuts,
+    /// A lookup whose steps are counted.
+    walk: Option<Walk>,
     is_checked: bool,
     is_oracle: bool,
     /// Rung when somebody who holds a handle wants something.
@@ -108,12 +121,18 @@ struct Host {
     addrs: Vec<SocketAddr>,
     /// What stands between it and all others.
     nat: Option<Nat>,
+    condition: Condition,
+    /// Instead of a node.
+    adversary: Option<Adversary>,
     /// None: it is down.
     up: Option<Watched>,
-    /// The wake-up that counts; others in the schedule are void.
+    /// When it wants to be woken, by its own clock; other wake-ups in the schedule are void.
     wake_at: Option<Instant>,
     crashed_at: Instant,
 }
+
+/// From 60.0.0.0 to 99.255.255.255 all addresses are public.
+const MAX_NODES: usize = 40 << 16;
 
 /// The UDP port of every node.
 const PORT: u16 = 9978;
@@ -137,10 +156,12 @@ impl Network {
             link_rng: stream(seed, Purpose::Jitter),
             node_rng: stream(seed, Purpose::NodeId),
             hosts: Vec::new(),
-            by_addr: BTreeMap::new(),
+            by_ip: BTreeMap::new(),
             schedule: Schedule::default(),
             trace: Sha1::new(),
             traffic: Traffic::default(),
+            cuts: Cuts::new(),
+            walk: None,
             is_checked: true,
             is_oracle: false,
             bell: Arc::default(),
@@ -148,26 +169,45 @@ impl Network {
     }
 
     /// A new node that knows nobody, at public addresses of its own, of the families that `config`
-    /// names: no two nodes share a /24 or a /48. There may be 65,536.
+    /// names: no two nodes share a /24 or a /48. There may be 2,621,440.
     pub fn add_node(&mut self, config: Config) -> NodeIndex {
+        let index = self.add_host(config);
+        self.start(index, None);
+        index
+    }
+
+    /// A hostile host, with an IPv4 address of its own, which bothers these nodes. It counts among the
+    /// [`nodes`](Self::nodes), as one that is down.
+    pub fn add_adversary(&mut self, malice: Malice, victims: &[NodeIndex]) -> NodeIndex {
+        let index = self.add_host(Config::default());
+        let victims = victims.iter().map(|node| self.hosts[node.0].addrs[0]).collect();
+        let rng = Rng::new(self.node_rng.bytes(), Purpose::Sample);
+        self.hosts[index.0].adversary = Some(Adversary::new(malice, rng, victims));
+        self.schedule.add(self.now, Occurrence::Act(index));
+        index
+    }
+
+    fn add_host(&mut self, config: Config) -> NodeIndex {
         let index = NodeIndex(self.hosts.len());
-        let number = u16::try_from(self.hosts.len()).unwrap_or_else(|_| panic!("too many nodes"));
-        let [high, low] = number.to_be_bytes();
-        let ipv4: SocketAddr = (Ipv4Addr::new(60, high, low, 1), PORT).into();
-        let ipv6: SocketAddr = (Ipv6Addr::new(0x2a00, 1, number, 0, 0, 0, 0, 1), PORT).into();
+        assert!(index.0 < MAX_NODES, "too many nodes");
+        let [_, high, middle, low] = (index.0 as u32).to_be_bytes();
+        let ipv4: SocketAddr = (Ipv4Addr::new(60 + high, middle, low, 1), PORT).into();
+        let (high, low) = (1 + u16::from(high), u16::from_be_bytes([middle, low]));
+        let ipv6: SocketAddr = (Ipv6Addr::new(0x2a00, high, low, 0, 0, 0, 0, 1), PORT).into();
         let addrs = match config.address_families {
             AddressFamilies::Ipv4 => vec![ipv4],
             AddressFamilies::Ipv6 => vec![ipv6],
             AddressFamilies::Both => vec![ipv4, ipv6],
         };
-        self.by_addr.extend(addrs.iter().map(|addr| (*addr, index)));
+        self.by_ip.extend(addrs.iter().map(|addr| (addr.ip(), index)));
         let crashed_at = self.now;
         let nat = match &self.wires {
             Wires::Even(_) => None,
             Wires::Uneven(terrain) => terrain.nat(index.0),
         };
-        self.hosts.push(Host { config, addrs, nat, up: None, wake_at: None, crashed_at });
-        self.start(index, None);
+        let (condition, adversary) = (Condition::default(), None);
+        let wake_at = None;
+        self.hosts.push(Host { config, addrs, nat, condition, adversary, up: None, wake_at, crashed_at });
         index
     }
 
@@ -257,48 +297,46 @@ impl Network {
 
     /// [`Node::join`].
     pub fn join(&mut self, node: NodeIndex, bootstrap: &[SocketAddr]) -> Operation {
-        self.command(node, |n, now| n.join(now, bootstrap))
+        self.start_operation(node, Command::Join { bootstrap: bootstrap.to_vec() })
     }
 
     /// [`Node::ping`].
     pub fn ping(&mut self, node: NodeIndex, addr: SocketAddr) -> Operation {
-        self.command(node, |n, now| n.ping(now, addr))
+        self.start_operation(node, Command::Ping { addr })
     }
 
     /// [`Node::find_node`].
     pub fn find_node(&mut self, node: NodeIndex, target: Id) -> Operation {
-        self.command(node, |n, now| n.find_node(now, target))
+        self.start_operation(node, Command::FindNode { target })
     }
 
     /// [`Node::get`].
     pub fn get(&mut self, node: NodeIndex, key: Id, wanted: usize) -> Operation {
-        self.command(node, |n, now| n.get(now, key, wanted))
+        self.start_operation(node, Command::Get { key, wanted })
     }
 
     /// [`Node::put`].
     pub fn put(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> Operation {
-        self.command(node, |n, now| n.put(now, key, value))
+        let value = Bytes::copy_from_slice(value);
+        self.start_operation(node, Command::Put { key, value })
     }
 
     /// [`Node::publish`].
     pub fn publish(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> Operation {
-        self.command(node, |n, now| n.publish(now, key, value))
+        let value = Bytes::copy_from_slice(value);
+        self.start_operation(node, Command::Publish { key, value })
     }
 
     /// [`Node::unpublish`].
     pub fn unpublish(&mut self, node: NodeIndex, key: Id, value: &[u8]) -> bool {
-        let now = self.now;
-        let known = self.watched_mut(node).give(now, |n| n.unpublish(now, key, value));
-        self.settle(node);
-        known
+        let value = Bytes::copy_from_slice(value);
+        self.execute(node, &Command::Unpublish { key, value }) == Reply::Done(true)
     }
 
     /// [`Node::cancel`].
     pub fn cancel(&mut self, operation: Operation) -> bool {
-        let (now, Operation { node, op }) = (self.now, operation);
-        let running = self.watched_mut(node).give(now, |n| n.cancel(now, op));
-        self.settle(node);
-        running
+        let Operation { node, op } = operation;
+        self.execute(node, &Command::Cancel { op }) == Reply::Done(true)
     }
 
     /// Hands a node a datagram from anywhere, as if it had just arrived.
@@ -319,8 +357,12 @@ impl Network {
     pub fn run_until(&mut self, until: Instant) {
         while self.step(until) {}
         self.now = self.now.max(until);
-        let up = self.hosts.iter().filter_map(|host| host.up.as_ref());
-        up.for_each(|watched| watched.check_deadlines(self.now));
+        if self.is_checked {
+            for host in self.hosts.iter().filter(|host| host.condition.suspended.is_none()) {
+                let local = host.condition.local(self.now);
+                host.up.iter().for_each(|watched| watched.check_deadlines(local));
+            }
+        }
     }
 
     /// Lets `duration` pass.
@@ -366,9 +408,11 @@ impl Network {
     }
 
     fn start(&mut self, node: NodeIndex, snapshot: Option<&[u8]>) {
-        let (now, seed) = (self.now, self.node_rng.bytes());
+        let seed = self.node_rng.bytes();
         let host = &mut self.hosts[node.0];
-        let downtime = now.saturating_duration_since(host.crashed_at);
+        host.condition.suspended = None;
+        let downtime = self.now.saturating_duration_since(host.crashed_at);
+        let now = host.condition.local(self.now);
         let started = match snapshot {
             Some(snapshot) => Watched::restored(&host.config, snapshot, downtime, seed, now),
             None => Watched::new(&host.config, seed, now),
@@ -379,16 +423,19 @@ impl Network {
         self.settle(node);
     }
 
-    fn command(
-        &mut self,
-        node: NodeIndex,
-        command: impl FnOnce(&mut Node, Instant) -> Result<OpId, CommandError>,
-    ) -> Operation {
-        let now = self.now;
-        let taken = self.watched_mut(node).command(now, |n| command(n, now));
-        let op = taken.unwrap_or_else(|error| panic!("{node:?} refuses a command: {error}"));
+    fn start_operation(&mut self, node: NodeIndex, command: Command) -> Operation {
+        match self.execute(node, &command) {
+            Reply::Started(op) => Operation { node, op },
+            Reply::Done(_) => panic!("{command} starts no operation"),
+        }
+    }
+
+    fn execute(&mut self, node: NodeIndex, command: &Command) -> Reply {
+        let now = self.local(node);
+        let taken = self.watched_mut(node).command(now, command);
+        let reply = taken.unwrap_or_else(|error| panic!("{node:?} refuses {command}: {error}"));
         self.settle(node);
-        Operation { node, op }
+        reply
     }
 
     /// The next thing happens, if it does by `until`.
@@ -399,27 +446,32 @@ impl Network {
         self.now = at;
         match what {
             Occurrence::Arrival { from, to, datagram } => self.arrive(from, to, &datagram),
-            Occurrence::Wake(node) if self.hosts[node.0].wake_at == Some(at) => {
-                self.hosts[node.0].wake_at = None;
-                self.watched_mut(node).give(at, |n| n.handle_timeout(at));
-                self.settle(node);
-            }
-            Occurrence::Wake(_) => {}
+            Occurrence::Wake(node) => self.wake(node),
+            Occurrence::Act(node) => self.act(node),
         }
         true
     }
 
     fn arrive(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         let now = self.now;
-        let Some(node) = self.by_addr.get(&to).copied() else {
+        let Some(node) = self.by_ip.get(&to.ip()).copied() else {
             return;
         };
-        let Host { nat, up: Some(watched), .. } = &mut self.hosts[node.0] else {
-            return;
-        };
-        if nat.as_ref().is_some_and(|nat| !nat.lets_in(now, &from)) {
+        let local = self.local(node);
+        let Host { addrs, nat, condition, adversary, up, .. } = &mut self.hosts[node.0];
+        let is_let_in = nat.as_ref().map_or(to.port() == PORT, |nat| nat.lets_in(now, &from, to.port()));
+        if !is_let_in || condition.suspended.is_some() {
             return;
         }
+        if let Some(adversary) = adversary {
+            if let Some((from, to, answer)) = adversary.answer(addrs[0], from, datagram) {
+                self.put_on_way(node, from, to, &answer);
+            }
+            return;
+        }
+        let Some(watched) = up else {
+            return;
+        };
         self.traffic.delivered += 1;
         self.traffic.delivered_bytes += datagram.len() as u64;
         self.trace.update(now.as_micros().to_le_bytes());
@@ -427,17 +479,55 @@ impl Network {
         self.trace.update(CompactAddress(to).to_bytes());
         self.trace.update((datagram.len() as u64).to_le_bytes());
         self.trace.update(datagram);
-        watched.give(now, |n| n.handle_datagram(now, from, datagram));
+        if let Some(walk) = &mut self.walk {
+            walk.see(from, to, datagram);
+        }
+        watched.give(local, |n| n.handle_datagram(local, from, datagram));
         self.settle(node);
+    }
+
+    fn wake(&mut self, node: NodeIndex) {
+        let local = self.local(node);
+        let host = &mut self.hosts[node.0];
+        if host.condition.suspended.is_some() || host.wake_at.is_none_or(|at| at > local) {
+            return;
+        }
+        host.wake_at = None;
+        self.watched_mut(node).give(local, |n| n.handle_timeout(local));
+        self.settle(node);
+    }
+
+    fn act(&mut self, node: NodeIndex) {
+        let Host { addrs, adversary: Some(adversary), .. } = &mut self.hosts[node.0] else {
+            return;
+        };
+        let (sent, pause) = adversary.act(addrs[0]);
+        for (from, to, datagram) in sent {
+            self.put_on_way(node, from, to, &datagram);
+        }
+        self.schedule.add(self.now + pause, Occurrence::Act(node));
+    }
+
+    /// What a node's clock shows.
+    fn local(&self, node: NodeIndex) -> Instant {
+        self.hosts[node.0].condition.local(self.now)
+    }
+
+    /// A node's clock has changed: it is woken at another time.
+    fn reschedule(&mut self, node: NodeIndex) {
+        let host = &self.hosts[node.0];
+        if let Some(at) = host.wake_at {
+            self.schedule.add(host.condition.global(at, self.now), Occurrence::Wake(node));
+        }
     }
 
     /// Polls a node until there is nothing left, as every driver does after every input.
     fn settle(&mut self, node: NodeIndex) {
-        let now = self.now;
+        let now = self.local(node);
         while let Some(watched) = &mut self.hosts[node.0].up
             && let Some((to, datagram)) = watched.poll_transmit()
         {
-            self.send(node, to, datagram);
+            self.send(node, to, &datagram);
             if self.is_oracle
                 && self.is_hopeless(node, to)
                 && let Some(watched) = &mut self.hosts[node.0].up
@@ -449,50 +539,68 @@ impl Network {
         let Some(watched) = &mut host.up else {
             return;
         };
-        watched.poll_events(now);
+        watched.poll_events();
         let wake_at = watched.node().poll_timeout();
         if wake_at != host.wake_at {
             host.wake_at = wake_at;
             if let Some(at) = wake_at {
-                self.schedule.add(at, Occurrence::Wake(node));
+                self.schedule.add(host.condition.global(at, self.now), Occurrence::Wake(node));
             }
         }
     }
 
     /// Puts a datagram of a node on its way.
-    fn send(&mut self, node: NodeIndex, to: SocketAddr, datagram: Bytes) {
+    fn send(&mut self, node: NodeIndex, to: SocketAddr, datagram: &Bytes) {
         let host = &mut self.hosts[node.0];
         let from = host.addrs.iter().find(|addr| addr.is_ipv4() == to.is_ipv4());
-        let from = *from.unwrap_or_else(|| panic!("{node:?} has no address to reach {to} from"));
+        let mut from = *from.unwrap_or_else(|| panic!("{node:?} has no address to reach {to} from"));
         self.traffic.sent += 1;
         if let Some(nat) = &mut host.nat {
-            nat.lets_out(self.now, to);
+            from.set_port(nat.lets_out(self.now, from.port(), to));
+        }
+        self.put_on_way(node, from, to, datagram);
+    }
+
+    fn put_on_way(&mut self, node: NodeIndex, from: SocketAddr, to: SocketAddr, datagram: &Bytes) {
+        let receiver = self.by_ip.get(&to.ip()).copied();
+        let mut later = Duration::ZERO;
+        if let Some(receiver) = receiver {
+            let slowness = self.hosts[receiver.0].condition.slowness;
+            let is_dropped = slowness.is_some_and(|slowness| {
+                later = slowness.delay;
+                self.link_rng.below(100) < u64::from(slowness.drops_percent)
+            });
+            if is_dropped || self.is_cut(node, receiver) {
+                return;
+            }
         }
         let delays = match &self.wires {
             Wires::Even(link) => link.delays(&mut self.link_rng),
             Wires::Uneven(terrain) => {
-                let to = self.by_addr.get(&to);
-                [to.and_then(|to| terrain.delay(node.0, to.0, &mut self.link_rng)), None]
+                [receiver.and_then(|to| terrain.delay(node.0, to.0, &mut self.link_rng)), None]
             }
         };
         for delay in delays.into_iter().flatten() {
-            let datagram = datagram.clone();
-            self.schedule.add(self.now + delay, Occurrence::Arrival { from, to, datagram });
+            let datagram = match &self.wires {
+                Wires::Even(link) => link.carry(datagram, &mut self.link_rng),
+                Wires::Uneven(_) => datagram.clone(),
+            };
+            self.schedule.add(self.now + later + delay, Occurrence::Arrival { from, to, datagram });
         }
     }
 
     /// Whether an oracle would say that it is no use to send anything from `node` to `to`.
     fn is_hopeless(&self, node: NodeIndex, to: SocketAddr) -> bool {
-        let Some(to) = self.by_addr.get(&to) else {
+        let Some(host) = self.by_ip.get(&to.ip()) else {
             return true;
         };
         let is_slow = match &self.wires {
             Wires::Even(_) => false,
-            Wires::Uneven(terrain) => terrain.sites()[to.0].kind == model::Kind::Slow,
+            Wires::Uneven(terrain) => terrain.sites()[host.0].kind == model::Kind::Slow,
         };
         let mut from = self.hosts[node.0].addrs.iter();
-        let nat = &self.hosts[to.0].nat;
-        is_slow || nat.as_ref().is_some_and(|nat| !from.any(|from| nat.lets_in(self.now, from)))
+        let nat = &self.hosts[host.0].nat;
+        is_slow || nat.as_ref().is_some_and(|nat| !from.any(|from| nat.lets_in(self.now, from, to.port())))
     }
 
     fn watched(&self, node: NodeIndex) -> &Watched {

@@ -1,5 +1,6 @@
 //! What a network does to a datagram on its way.
 
+use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use khashmir::rng::Rng;
 
@@ -16,6 +17,8 @@ pub struct Link {
     pub duplication_percent: u8,
     /// How many of a hundred are held back for up to a second, so that later ones overtake them.
     pub reordering_percent: u8,
+    /// How many of a hundred that arrive have a byte changed.
+    pub corruption_percent: u8,
 }
 
 /// The longest that a datagram is held back in order to be overtaken.
@@ -29,6 +32,7 @@ impl Link {
         loss_percent: 0,
         duplication_percent: 0,
         reordering_percent: 0,
+        corruption_percent: 0,
     };
 
     /// The same, but of a hundred datagrams ten are lost, five doubled and ten held back.
@@ -43,6 +47,19 @@ impl Link {
             return [None, None];
         }
         [Some(self.delay(rng)), doubled.then(|| self.delay(rng))]
+    }
+
+    /// What arrives of a datagram.
+    pub(crate) fn carry(&self, datagram: &Bytes, rng: &mut Rng) -> Bytes {
+        if self.corruption_percent == 0 || rng.below(100) >= u64::from(self.corruption_percent) {
+            return datagram.clone();
+        }
+        let mut changed = BytesMut::from(&datagram[..]);
+        let at = rng.below(datagram.len() as u64) as usize;
+        if let Some(byte) = changed.get_mut(at) {
+            *byte ^= 1 + rng.below(255) as u8;
+        }
+        changed.freeze()
     }
 
     fn delay(&self, rng: &mut Rng) -> Duration {
@@ -80,6 +97,13 @@ mod tests {
         assert!((8800..9200).contains(&once), "90 of a hundred arrive: {once}");
         assert!((350..550).contains(&twice), "5 of those twice: {twice}");
         assert!((700..1100).contains(&late), "10 of those late: {late}");
+        let sent = Bytes::from_static(&[7; 100]);
+        let bad = Link { corruption_percent: 10, ..Link::GOOD };
+        let changed: Vec<usize> = (0..10_000)
+            .map(|_| bad.carry(&sent, &mut rng).iter().filter(|byte| **byte != 7).count())
+            .collect();
+        let all = changed.iter().sum::<usize>();
+        assert!((900..1100).contains(&all) && changed.iter().all(|count| *count < 2), "{all}");
         let mut delays = (0..1000).flat_map(|_| Link::GOOD.delays(&mut rng));
         assert_eq!(delays.by_ref().flatten().count(), 1000);
     }

@@ -15,6 +15,8 @@ pub(crate) enum Occurrence {
     Arrival { from: SocketAddr, to: SocketAddr, datagram: Bytes },
     /// A node asked to be woken.
     Wake(NodeIndex),
+    /// An adversary does something of itself.
+    Act(NodeIndex),
 }
 
 /// All that is to happen, first things first. Of two at the same time, the one that was added

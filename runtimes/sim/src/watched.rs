@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use khashmir::config::{Config, ConfigError};
-use khashmir::node::CommandError;
-use khashmir::{Event, Instant, Node, OpId};
-use khashmir_driver::{Callers, Handle};
+use khashmir::node::{CommandError, Reply};
+use khashmir::{Command, Event, Instant, Node, OpId};
+use khashmir_driver::{Callers, Engine, Handle};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::task::Context;
@@ -14,6 +14,8 @@ use std::task::Context;
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) started: Instant,
+    /// [`Watched::missed`] at its start.
+    missed: Duration,
     pub(crate) values: Vec<Bytes>,
 }
 
@@ -38,12 +40,16 @@ pub(crate) enum Served {
 /// A node that is up.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    node: Node,
+    node: Engine,
     config: Config,
     running: BTreeMap<OpId, Running>,
     finished: BTreeMap<OpId, Outcome>,
     latest: Option<OpId>,
     outside_changes: u64,
+    /// The latest time that it was told: clocks may be set back.
+    now: Instant,
+    /// Time that passed for its clock, and in which it could do nothing.
+    missed: Duration,
     /// Whether the laws are checked after every input.
     pub(crate) is_checked: bool,
     /// Who holds a handle. What they started is not in `running`: they are told of it.
@@ -68,13 +74,15 @@ impl Watched {
 
     fn watch(node: Node, config: &Config, now: Instant) -> Watched {
         let config = config.clone();
-        let watched = Watched {
-            node,
+        let mut watched = Watched {
+            node: node.into(),
             config,
             running: BTreeMap::new(),
             finished: BTreeMap::new(),
             latest: None,
             outside_changes: 0,
+            now,
+            missed: Duration::ZERO,
             is_checked: true,
             callers: None,
         };
@@ -87,24 +95,23 @@ impl Watched {
     }
 
     /// Gives the node an input that starts no operation.
-    pub(crate) fn give<T>(&mut self, now: Instant, input: impl FnOnce(&mut Node) -> T) -> T {
+    pub(crate) fn give<T>(&mut self, now: Instant, input: impl FnOnce(&mut Engine) -> T) -> T {
         let result = input(&mut self.node);
         self.check(now);
         result
     }
 
     /// Gives the node a command.
-    pub(crate) fn command(
-        &mut self,
-        now: Instant,
-        command: impl FnOnce(&mut Node) -> Result<OpId, CommandError>,
-    ) -> Result<OpId, CommandError> {
-        let op = command(&mut self.node)?;
-        assert!(self.latest.is_none_or(|latest| latest < op), "law 3: {op:?} was used before");
-        self.latest = Some(op);
-        self.running.insert(op, Running { started: now, values: Vec::new() });
+    pub(crate) fn command(&mut self, now: Instant, command: &Command) -> Result<Reply, CommandError> {
+        let reply = self.node.execute(now, command)?;
+        if let Reply::Started(op) = reply {
+            assert!(self.latest.is_none_or(|latest| latest < op), "law 3: {op:?} was used before");
+            self.latest = Some(op);
+            let (started, missed) = (self.now.max(now), self.missed);
+            self.running.insert(op, Running { started, missed, values: Vec::new() });
+        }
         self.check(now);
-        Ok(op)
+        Ok(reply)
     }
 
     /// A handle to the node, once.
@@ -140,7 +147,7 @@ impl Watched {
     }
 
     /// Takes all events in.
-    pub(crate) fn poll_events(&mut self, now: Instant) {
+    pub(crate) fn poll_events(&mut self) {
         while let Some(event) = self.node.poll_event() {
             let op = match &event {
                 Event::ValueFound { op, .. } => Some(*op),
@@ -166,11 +173,14 @@ impl Watched {
                 self.outside_changes += u64::from(matches!(event, Event::OutsideAddressChanged { .. }));
                 continue;
             };
-            let Some(Running { started, values }) = self.running.remove(&op) else {
+            let Some(Running { started, values, .. }) = self.running.remove(&op) else {
                 panic!("law 3: a final event for {op:?}, which is over or never was: {event:?}");
             };
-            let took = now.saturating_duration_since(started);
+            let took = self.now.saturating_duration_since(started);
             self.finished.insert(op, Outcome { event, values, took });
+        }
+        if self.is_checked {
+            self.check_deadlines(self.now);
         }
     }
 
@@ -187,22 +197,28 @@ impl Watched {
         self.outside_changes
     }
 
+    /// Its clock has jumped forwards, or its machine has slept.
+    pub(crate) fn misses(&mut self, time: Duration) {
+        self.missed += time;
+    }
+
     /// Law 3: nothing runs for longer than the two phases that the configuration gives it.
     pub(crate) fn check_deadlines(&self, now: Instant) {
         let bound = self.config.limits.lookup_duration * 2;
         for (op, running) in &self.running {
-            let since = now.saturating_duration_since(running.started);
-            assert!(since <= bound, "law 3: {op:?} has been running for {since:?}");
+            let since = now.max(self.now).saturating_duration_since(running.started);
+            let missed = self.missed - running.missed;
+            assert!(since <= bound + missed, "law 3: {op:?} has been running for {since:?}");
         }
     }
 
-    fn check(&self, now: Instant) {
+    fn check(&mut self, now: Instant) {
+        self.now = self.now.max(now);
         if !self.is_checked {
             return;
         }
         self.node.check_invariants();
         let wake = self.node.poll_timeout();
         assert!(wake.is_none_or(|at| at > now), "law 2: wants to wake at {wake:?}, at {now:?}");
-        self.check_deadlines(now);
     }
 }

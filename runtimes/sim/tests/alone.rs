@@ -65,5 +65,5 @@ fn a_ping_tells_who_is_there_or_that_nobody_is() {
     let Event::PingFinished { result: Err(PingError::TimedOut), .. } = outcome.event else {
         panic!("nobody is there: {outcome:?}");
     };
-    assert_eq!(outcome.took, Duration::from_secs(9));
+    assert!(outcome.took <= Duration::from_secs(8), "{:?}", outcome.took);
 }

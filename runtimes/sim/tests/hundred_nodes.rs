@@ -1,6 +1,7 @@
 //! A hundred nodes: what one stores, all find.
 
 use core::time::Duration;
+use khashmir::config::LookupPolicy;
 use khashmir::rng::{Purpose, Rng};
 use khashmir::{Config, Event, Id};
 use khashmir_sim::{Link, Network, NodeIndex};
@@ -50,7 +51,9 @@ fn all_is_found_on_good_links() {
         assert!(copies.iter().all(|copies| *copies == 6), "seed {seed}: {copies:?}");
         let sent = network.traffic().sent;
         network.run_for(Link::GOOD.latency + Link::GOOD.jitter);
-        assert_eq!(sent, network.traffic().delivered, "nothing was lost, nothing doubled");
+        let traffic = network.traffic();
+        let possible = sent..=traffic.sent;
+        assert!(possible.contains(&traffic.delivered), "nothing was lost, nothing doubled");
     }
 }
 
@@ -67,7 +70,7 @@ fn all_is_found_though_a_tenth_is_lost_doubled_and_reordered() {
 #[test]
 fn the_values_lie_with_the_closest_nodes() {
     let mut network = Network::new(5, Link::GOOD);
-    let nodes = network.grow(NODES, &Config::default());
+    let nodes = network.grow(NODES, &Config { lookup: LookupPolicy::KHASHMIR_2008, ..Config::default() });
     for n in 0..10 {
         let publisher = nodes[usize::from(n) * 9];
         let before = held(&network);

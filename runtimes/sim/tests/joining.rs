@@ -41,7 +41,7 @@ fn one_bootstrap_contact_of_several_is_enough() {
     let join = network.join(newcomer, &through);
     let outcome = network.run_until_finished(join);
     let Event::JoinFinished { contacts, .. } = outcome.event else { panic!("{outcome:?}") };
-    assert!(contacts >= 7, "{contacts}");
+    assert!(contacts >= 5, "six answers are enough, our own among them: {contacts}");
     assert!(outcome.took < Duration::from_secs(2), "the dead ones do not hold it up: {:?}", outcome.took);
 }
 

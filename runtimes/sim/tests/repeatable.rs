@@ -42,6 +42,10 @@ fn each_field_of_the_policy_alone_changes_the_run() {
         ("leap_frog", LookupPolicy { leap_frog: false, ..base }),
         ("abort_early", LookupPolicy { abort_early: false, ..base }),
         ("re_ping", LookupPolicy { re_ping: false, ..base }),
+        ("opening", LookupPolicy { opening: 3, ..base }),
+        ("patience", LookupPolicy { patience: 3, ..base }),
+        ("enough", LookupPolicy { patience: 3, enough: 6, ..base }),
+        ("prefer_sound", LookupPolicy { prefer_sound: true, ..base }),
     ];
     let mut digests = vec![reference];
     for (field, policy) in switched {

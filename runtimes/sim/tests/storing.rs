@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use khashmir::config::Limits;
+use khashmir::config::LookupPolicy;
 use khashmir::{Config, Event, Id};
 use khashmir_sim::{Link, Network};
 
@@ -46,7 +47,8 @@ fn a_put_whose_token_grew_old_succeeds_with_a_new_one() {
     config.upkeep.checkpoint_jitter_percent = 0;
     let mut network = Network::new(52, Link { jitter: Duration::ZERO, ..Link::GOOD });
     let storing = network.add_node(config);
-    let publisher = network.add_node(Config::default());
+    let patient = Config { lookup: LookupPolicy::KHASHMIR_2008, ..Config::default() };
+    let publisher = network.add_node(patient);
     let dead = network.add_node(Config::default());
     for node in [publisher, dead] {
         let addr = network.addresses(storing)[0];

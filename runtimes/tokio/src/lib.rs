@@ -28,39 +28,28 @@
 
 mod runtime;
 
-pub use khashmir_driver::{Error, Handle, Sockets, Values};
+pub use khashmir_driver::{Error, Handle, Setup, Sockets, Values};
 
-use khashmir::Config;
 use khashmir_driver::{Driver, run};
 use runtime::{Socket, Timer};
 use std::io;
 use std::ops::Deref;
-use std::time::Duration;
 
 /// A node that runs on tokio: [`Handle`] has what can be asked of it.
 #[derive(Clone, Debug)]
 pub struct Dht(Handle);
 
 impl Dht {
-    /// Starts a new node, which knows nobody, on `sockets`. Their families are those of its
-    /// configuration, whatever that says.
+    /// Starts a node on `sockets`: of a [`Config`](khashmir::Config) a new one, which knows nobody, of a
+    /// [`Setup`] also one that was before, or one that is recorded. The families of the sockets are
+    /// those of its configuration, whatever that says.
     ///
-    /// Fails if the configuration cannot work ([`ConfigError`](khashmir::config::ConfigError) inside),
-    /// if the system has no randomness or cannot watch the sockets, or outside of a runtime. Panics
-    /// if the runtime has no I/O or no time.
-    pub fn start(sockets: Sockets, config: Config) -> io::Result<Dht> {
-        Dht::run(|| Driver::start(sockets, config, Socket::watch))
-    }
-
-    /// Starts the node that made `snapshot`, after it was down for `downtime`; otherwise as
-    /// [`start`](Self::start).
-    pub fn restore(sockets: Sockets, config: Config, snapshot: &[u8], downtime: Duration) -> io::Result<Dht> {
-        Dht::run(|| Driver::restore(sockets, config, snapshot, downtime, Socket::watch))
-    }
-
-    fn run(start: impl FnOnce() -> io::Result<(Handle, Driver<Socket>)>) -> io::Result<Dht> {
+    /// Fails if the node cannot be made so ([`ConfigError`](khashmir::config::ConfigError) inside), if
+    /// the system has no randomness or cannot watch the sockets, or outside of a runtime. Panics if the
+    /// runtime has no I/O or no time.
+    pub fn start(sockets: Sockets, setup: impl Into<Setup>) -> io::Result<Dht> {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
-        let (handle, driver) = start()?;
+        let (handle, driver) = Driver::start(sockets, setup, Socket::watch)?;
         runtime.spawn(run(driver, Timer::never()));
         Ok(Dht(handle))
     }

@@ -25,6 +25,10 @@ impl Find {
         self.search.failed(to);
     }
 
+    pub(super) fn late(&mut self, to: &Contact) {
+        self.search.late(to);
+    }
+
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         if self.search.advance(asker) {
             Progress::Finished(self.finish(asker, Ending::Complete))

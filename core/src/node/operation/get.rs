@@ -1,4 +1,5 @@
-//! All values under a key: a `find_value` search to its end, then `get_value` to who holds some.
+//! All values under a key: a `find_value` search to its end, then `get_value` to who holds some; or,
+//! with [`Config::early_values`](crate::Config::early_values), to each as soon as it is known.
 
 use super::search::Search;
 use super::{Asker, Progress};
@@ -19,18 +20,14 @@ const MAX_VALUES: usize = 1536;
 pub(crate) struct Get {
     key: Id,
     wanted: usize,
-    phase: Phase,
+    /// Until it has ended.
+    search: Option<Search>,
+    fetch: Fetch,
     values: BTreeSet<Bytes>,
 }
 
-#[derive(Debug)]
-enum Phase {
-    Search(Search),
-    Fetch(Fetch),
-}
-
 /// Who holds values, closest first, and how far they were asked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Fetch {
     holders: Vec<Holder>,
 }
@@ -57,7 +54,8 @@ impl Get {
     /// A get that is over as soon as it has `wanted` distinct values.
     pub(crate) fn start(parts: &mut Parts, key: Id, wanted: usize) -> Get {
         let search = Search::start(parts, Method::FindValue, key);
-        Get { key, wanted: wanted.min(MAX_VALUES), phase: Phase::Search(search), values: BTreeSet::new() }
+        let (wanted, fetch, values) = (wanted.min(MAX_VALUES), Fetch::default(), BTreeSet::new());
+        Get { key, wanted, search: Some(search), fetch, values }
     }
 
     pub(super) fn answered(
@@ -67,74 +65,69 @@ impl Get {
         method: Method,
         response: &Response<'_>,
     ) {
-        match &mut self.phase {
-            Phase::Search(search) => search.answered(asker.parts, from, response),
-            Phase::Fetch(fetch) if method == Method::GetValue => {
-                // Others are no values: nobody stores them, and they may be as long as a datagram. Who
-                // stores only shorter ones itself still finds what others do.
-                let lens = 1..=asker.parts.config.limits.value_len.max(Limits::DEFAULT.value_len);
-                let values = response.values.iter().flat_map(|values| values.iter());
-                let values = values.filter(|value| lens.contains(&value.len()));
-                let values: Vec<Bytes> = values.map(Bytes::copy_from_slice).collect();
-                fetch.answered(from, &values, asker.parts.config.get_rounds);
-                values.into_iter().for_each(|value| self.deliver(asker, value));
-            }
-            // A late answer to the search.
-            Phase::Fetch(_) => {}
+        if method == Method::GetValue {
+            // Others are no values: nobody stores them, and they may be as long as a datagram. Who
+            // stores only shorter ones itself still finds what others do.
+            let lens = 1..=asker.parts.config.limits.value_len.max(Limits::DEFAULT.value_len);
+            let values = response.values.iter().flat_map(|values| values.iter());
+            let values = values.filter(|value| lens.contains(&value.len()));
+            let values: Vec<Bytes> = values.map(Bytes::copy_from_slice).collect();
+            self.fetch.answered(from, &values, asker.parts.config.get_rounds);
+            values.into_iter().for_each(|value| self.deliver(asker, value));
+        } else if let Some(search) = &mut self.search {
+            search.answered(asker.parts, from, response);
         }
     }
 
     pub(super) fn failed(&mut self, to: &Contact, method: Method) {
-        match &mut self.phase {
-            Phase::Search(search) => search.failed(to),
-            Phase::Fetch(fetch) if method == Method::GetValue => fetch.finish(to),
-            Phase::Fetch(_) => {}
+        if method == Method::GetValue {
+            self.fetch.finish(to);
+        } else if let Some(search) = &mut self.search {
+            search.failed(to);
+        }
+    }
+
+    pub(super) fn late(&mut self, to: &Contact) {
+        if let Some(search) = &mut self.search {
+            search.late(to);
         }
     }
 
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
-        match &mut self.phase {
-            Phase::Search(search) => {
-                if !search.advance(asker) {
-                    return Progress::Waiting;
-                }
+        if let Some(search) = &mut self.search {
+            if search.advance(asker) {
                 self.end_search(asker);
-                Progress::NextPhase
+                return Progress::NextPhase;
             }
-            Phase::Fetch(_) if self.values.len() >= self.wanted => {
-                Progress::Finished(self.finish(asker.op, Ending::Complete))
+            if !asker.parts.config.early_values {
+                return Progress::Waiting;
             }
-            Phase::Fetch(fetch) => {
-                let answers = usize::from(asker.parts.config.get_answers);
-                while let Some(holder) = fetch.next(answers) {
-                    if !asker.has_room() {
-                        return Progress::Waiting;
-                    }
-                    let call = Call::GetValue { key: self.key, num: 0 };
-                    holder.state = if asker.ask(holder.contact, call) { State::Asked } else { State::Done };
-                }
-                if fetch.is_done() {
-                    Progress::Finished(self.finish(asker.op, Ending::Complete))
-                } else {
-                    Progress::Waiting
-                }
+            self.fetch.take_holders(search, asker.parts);
+        }
+        if self.values.len() >= self.wanted {
+            return Progress::Finished(self.finish(asker.op, Ending::Complete));
+        }
+        let answers = usize::from(asker.parts.config.get_answers);
+        while let Some(holder) = self.fetch.next(answers) {
+            if !asker.has_room() {
+                return Progress::Waiting;
             }
+            let call = Call::GetValue { key: self.key, num: 0 };
+            holder.state = if asker.ask(holder.contact, call) { State::Asked } else { State::Done };
+        }
+        if self.search.is_none() && self.fetch.is_done() {
+            Progress::Finished(self.finish(asker.op, Ending::Complete))
+        } else {
+            Progress::Waiting
         }
     }
 
     /// Goes on to fetch the values with what the search has found. Returns whether it was searching.
     pub(super) fn end_search(&mut self, asker: &mut Asker<'_>) -> bool {
-        let Phase::Search(search) = &self.phase else {
+        let Some(search) = self.search.take() else {
             return false;
         };
-        let holders = search.holders(asker.parts).map(|candidate| Holder {
-            contact: candidate.contact,
-            num: usize::try_from(candidate.num).unwrap_or(usize::MAX),
-            received: BTreeSet::new(),
-            rounds: 0,
-            state: State::Waiting,
-        });
-        self.phase = Phase::Fetch(Fetch { holders: holders.collect() });
+        self.fetch.take_holders(&search, asker.parts);
         let parts = &asker.parts;
         let own: Vec<Bytes> = parts.store.values(parts.now, &self.key).map(Bytes::copy_from_slice).collect();
         own.into_iter().for_each(|value| self.deliver(asker, value));
@@ -153,6 +146,26 @@ impl Get {
 }
 
 impl Fetch {
+    /// Takes in those that the search has found since, closest first.
+    fn take_holders(&mut self, search: &Search, parts: &Parts) {
+        let mut known = core::mem::take(&mut self.holders);
+        let holders = search.holders(parts).map(|candidate| {
+            match known.iter().position(|holder| holder.contact == candidate.contact) {
+                Some(at) => known.swap_remove(at),
+                None => Holder {
+                    contact: candidate.contact,
+                    num: usize::try_from(candidate.num).unwrap_or(usize::MAX),
+                    received: BTreeSet::new(),
+                    rounds: 0,
+                    state: State::Waiting,
+                },
+            }
+        });
+        self.holders = holders.collect();
+        // The frontier is bounded: who has fallen out of it may still answer.
+        self.holders.append(&mut known);
+    }
+
     /// The next to ask, as long as more answers are wanted in its network than have come or are on
     /// their way.
     fn next(&mut self, answers: usize) -> Option<&mut Holder> {

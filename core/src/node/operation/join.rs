@@ -65,6 +65,12 @@ impl Join {
         }
     }
 
+    pub(super) fn late(&mut self, to: &Contact) {
+        if let Some(search) = &mut self.search {
+            search.late(to);
+        }
+    }
+
     pub(super) fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         while self.asked < PARALLELISM
             && !self.waiting.is_empty()

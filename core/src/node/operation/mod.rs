@@ -19,6 +19,7 @@ use super::parts::{Parts, Purpose};
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, ErrorCode, Method, Response, TransactionId};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -56,7 +57,8 @@ pub(super) enum Kind {
 /// All operations in progress.
 #[derive(Debug, Default)]
 pub(super) struct Operations {
-    running: BTreeMap<OpId, Operation>,
+    /// In boxes: a map has room for several, and each is large.
+    running: BTreeMap<OpId, Box<Operation>>,
     /// Those that have something to ask for which there was no room.
     starved: BTreeSet<OpId>,
     begun: u64,
@@ -136,6 +138,16 @@ impl Kind {
         }
     }
 
+    fn late(&mut self, to: &Contact) {
+        match self {
+            Kind::Find(find) => find.late(to),
+            Kind::Get(get) => get.late(to),
+            Kind::Put(put) => put.late(to),
+            Kind::Join(join) => join.late(to),
+            Kind::Ping(_) => {}
+        }
+    }
+
     fn advance(&mut self, asker: &mut Asker<'_>) -> Progress {
         match self {
             Kind::Ping(ping) => ping.advance(asker),
@@ -179,7 +191,7 @@ impl Operations {
         self.upkeep += usize::from(is_upkeep);
         let deadline = parts.now + parts.config.limits.lookup_duration;
         let operation = Operation { kind, is_upkeep, started: parts.now, deadline, outstanding: Vec::new() };
-        self.running.insert(op, operation);
+        self.running.insert(op, Box::new(operation));
         (op, self.advance(parts, op))
     }
 
@@ -206,6 +218,12 @@ impl Operations {
         failure: Failure,
     ) -> Option<Over> {
         self.with(parts, op, |kind, asker| kind.failed(asker, to, method, failure))?;
+        self.advance(parts, op)
+    }
+
+    /// An answer of `to` to a request of `op` is late.
+    pub(super) fn late(&mut self, parts: &mut Parts, op: OpId, to: &Contact) -> Option<Over> {
+        self.with(parts, op, |kind, _| kind.late(to))?;
         self.advance(parts, op)
     }
 
@@ -282,8 +300,10 @@ impl Operations {
                 let operation = self.running.remove(&op)?;
                 self.starved.remove(&op);
                 self.upkeep -= usize::from(operation.is_upkeep);
-                for (_, id) in &operation.outstanding {
-                    parts.transactions.stop_resending(id);
+                if !parts.config.lookup.passes_over() {
+                    for (_, id) in &operation.outstanding {
+                        parts.transactions.stop_resending(id);
+                    }
                 }
                 if !operation.is_upkeep {
                     parts.emit(event.clone());
@@ -303,7 +323,7 @@ impl Operations {
         op: OpId,
         act: impl FnOnce(&mut Kind, &mut Asker<'_>) -> T,
     ) -> Option<T> {
-        let Operation { kind, outstanding, started, .. } = self.running.get_mut(&op)?;
+        let Operation { kind, outstanding, started, .. } = &mut **self.running.get_mut(&op)?;
         let mut asker = Asker { parts, op, started: *started, outstanding, is_starved: false };
         let result = act(kind, &mut asker);
         if asker.is_starved {

@@ -78,7 +78,7 @@ impl Put {
         match (target.state, method) {
             (State::Storing, Method::StoreValue) => target.state = State::Stored,
             (State::RenewingToken, Method::FindNode) => {
-                target.token = response.token.and_then(|token| ForeignToken::try_from(token).ok());
+                target.token = response.token.and_then(ForeignToken::new);
                 target.state = State::Waiting;
             }
             // A late answer to the search.
@@ -104,6 +104,12 @@ impl Put {
             }
             (State::RenewingToken, Method::FindNode) => target.state = State::Failed,
             _ => {}
+        }
+    }
+
+    pub(super) fn late(&mut self, to: &Contact) {
+        if let Phase::Search(search) = &mut self.phase {
+            search.late(to);
         }
     }
 

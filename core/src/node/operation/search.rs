@@ -2,8 +2,8 @@
 
 use super::Asker;
 use crate::id::{Contact, Id};
-use crate::krpc::{Call, Contacts, K, Method, Response};
-use crate::lookup::{Candidate, ForeignToken, Lookup, Step};
+use crate::krpc::{Call, Contacts, Method, Response};
+use crate::lookup::{Candidate, ForeignToken, Known, Lookup, Step};
 use crate::node::parts::{Family, Parts};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
@@ -20,13 +20,14 @@ impl Search {
         let lookups = Family::ALL.map(|family| {
             let table = &mut parts.tables[family as usize];
             table.touch(parts.now, &target);
-            let mut contacts = ArrayVec::<Contact, K>::new();
-            table.closest(&target, &mut contacts);
+            let contacts = table.closest_with_round_trips(&target);
             let mut lookup = Lookup::new(target);
             let ourselves = Contact { id: parts.id, addr: family.unspecified() };
-            lookup.found(ourselves, false);
+            lookup.found(ourselves, Known::default());
             lookup.answered(&ourselves, parts.store.count(parts.now, &target) as u64, None);
-            contacts.iter().for_each(|contact| lookup.found(*contact, parts.counts(&contact.addr)));
+            for (contact, round_trip) in contacts {
+                lookup.found(contact, Known { round_trip, ..known(parts, &contact) });
+            }
             lookup
         });
         Search { lookups, method }
@@ -34,7 +35,7 @@ impl Search {
 
     /// Takes in a contact that is known from elsewhere.
     pub(super) fn found(&mut self, parts: &Parts, contact: Contact) {
-        self.lookups[Family::of(&contact.addr) as usize].found(contact, parts.counts(&contact.addr));
+        self.lookups[Family::of(&contact.addr) as usize].found(contact, known(parts, &contact));
     }
 
     pub(super) fn answered(&mut self, parts: &mut Parts, from: &Contact, response: &Response<'_>) {
@@ -44,12 +45,16 @@ impl Search {
             }
         }
         let num = response.num.and_then(|num| num.try_into().ok()).unwrap_or(0);
-        let token = response.token.and_then(|token| ForeignToken::try_from(token).ok());
+        let token = response.token.and_then(ForeignToken::new);
         self.lookups[Family::of(&from.addr) as usize].answered(from, num, token);
     }
 
     pub(super) fn failed(&mut self, contact: &Contact) {
         self.lookups[Family::of(&contact.addr) as usize].failed(contact);
+    }
+
+    pub(super) fn late(&mut self, contact: &Contact) {
+        self.lookups[Family::of(&contact.addr) as usize].late(contact);
     }
 
     /// Sends what the policy wants sent. Returns whether the search is over.
@@ -117,7 +122,12 @@ impl Search {
                 continue;
             }
             used.push(contact);
-            self.lookups[family as usize].found(contact, counted);
+            self.lookups[family as usize].found(contact, known(parts, &contact));
         }
     }
+}
+
+/// What we know of a contact that somebody named.
+fn known(parts: &Parts, contact: &Contact) -> Known {
+    Known { counted: parts.counts(&contact.addr), doubtful: parts.doubts(contact), round_trip: None }
 }

@@ -23,9 +23,21 @@ impl<'a> ResponseHead<'a> {
     /// Writes the status line. `status` has three digits; the reason is
     /// [`reason_phrase`]'s.
     pub fn new(out: &'a mut Vec<u8>, status: u16) -> Self {
-        let mut head = Self { out };
-        head.line(format_args!("HTTP/1.1 {status:03} {}", reason_phrase(status)));
-        head
+        Self::with_reason(out, status, reason_phrase(status))
+    }
+
+    /// As [`new`](Self::new), with a reason that says more than the usual one: apt shows
+    /// it to its user. Only its first 300 bytes are sent, since apt has room for 359, and
+    /// what is not printable ASCII as `?` (RFC 9112, section 4, leaves its meaning open).
+    pub fn with_reason(out: &'a mut Vec<u8>, status: u16, reason: &str) -> Self {
+        const MAX_REASON: usize = 300;
+        let start = out.len();
+        // Writing into memory does not fail.
+        let _ = write!(out, "HTTP/1.1 {status:03} ");
+        let printable = |byte| if matches!(byte, b' '..=b'~') { byte } else { b'?' };
+        out.extend(reason.bytes().take(MAX_REASON).map(printable));
+        end_line(out, start);
+        Self { out }
     }
 
     /// Goes on with a head of which the lines so far are written elsewhere.
@@ -157,6 +169,13 @@ mod tests {
              Connection: close\r\n\r\n"
         );
         assert_eq!(written(|out| ResponseHead::new(out, 499).finish()), "HTTP/1.1 499 \r\n\r\n");
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        let text = |reason: &str| written(|out| ResponseHead::with_reason(out, 403, reason).finish());
+        assert_eq!(text("so\r\nX: \u{7f}"), "HTTP/1.1 403 so??X: ?\r\n\r\n");
+        assert_eq!(text(&"x".repeat(400)).len(), "HTTP/1.1 403 \r\n\r\n".len() + 300);
     }
 
     #[test]

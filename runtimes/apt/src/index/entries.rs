@@ -17,7 +17,8 @@ pub const MAX_FILES_PER_STANZA: usize = 4096;
 /// A file that an index lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Relative to the archive's root, canonical (see [`crate::path`]).
+    /// Relative to the archive's root, canonical (see [`crate::path`]); of a patch, its
+    /// name in the folder that has the `Index`.
     pub path: String,
     /// In bytes.
     pub size: u64,
@@ -25,7 +26,8 @@ pub struct Entry {
     pub sha256: Sha256,
 }
 
-/// Reads a Packages or Sources file: what each stanza says is told by its fields.
+/// Reads a Packages or Sources file, or the `Index` of patches: what each stanza says is
+/// told by its fields.
 ///
 /// Only one stanza is in memory at a time. At most `max_bytes` are unpacked.
 pub fn entries<R: BufRead>(input: R, compression: Compression, max_bytes: u64) -> Entries<R> {
@@ -156,13 +158,22 @@ struct Stanza {
     /// `Directory` and `Checksums-Sha256`: a source package.
     directory: Option<Vec<u8>>,
     checksums: Vec<(Sha256, u64, Vec<u8>)>,
-    in_checksums: bool,
+    /// `SHA256-Download`: patches, as they are packed.
+    patches: Vec<(Sha256, u64, Vec<u8>)>,
+    list: Option<List>,
+}
+
+/// A list of files that is read.
+#[derive(Clone, Copy)]
+enum List {
+    Checksums,
+    Patches,
 }
 
 impl Stanza {
     fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
         let is = |field: &str| name.eq_ignore_ascii_case(field.as_bytes());
-        self.in_checksums = false;
+        self.list = None;
         if is("Filename") {
             self.filename.clear();
             self.filename.extend_from_slice(value);
@@ -172,8 +183,8 @@ impl Stanza {
             self.sha256 = Some(Sha256::parse(value).map_err(|_| "SHA256 is not 64 hex digits")?);
         } else if is("Directory") {
             self.directory = Some(value.to_vec());
-        } else if is("Checksums-Sha256") {
-            self.in_checksums = true;
+        } else if is("Checksums-Sha256") || is("SHA256-Download") {
+            self.list = Some(if is("SHA256-Download") { List::Patches } else { List::Checksums });
             if !value.is_empty() {
                 self.continuation(value)?;
             }
@@ -182,22 +193,24 @@ impl Stanza {
     }
 
     fn continuation(&mut self, text: &[u8]) -> Result<(), &'static str> {
-        const SHAPE: &str = "a line of Checksums-Sha256 is: 64 hex digits, size in bytes, name";
-        if !self.in_checksums {
-            return Ok(());
-        }
+        const SHAPE: &str = "a line of this list is: 64 hex digits, size in bytes, name";
+        let list = match self.list {
+            Some(List::Checksums) => &mut self.checksums,
+            Some(List::Patches) => &mut self.patches,
+            None => return Ok(()),
+        };
         let mut words = deb822::words(text);
         let (Some(hash), Some(size), Some(name), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
             return Err(SHAPE);
         };
-        if self.checksums.len() == MAX_FILES_PER_STANZA {
+        if list.len() == MAX_FILES_PER_STANZA {
             return Err("more than 4096 files in one stanza");
         }
         let sha256 = Sha256::parse(hash).map_err(|_| SHAPE)?;
         let size = deb822::number(size).ok_or(SHAPE)?;
-        self.checksums.push((sha256, size, name.to_vec()));
+        list.push((sha256, size, name.to_vec()));
         Ok(())
     }
 
@@ -230,7 +243,11 @@ impl Stanza {
                 _ => give(b"", None, None),
             }
         }
-        self.in_checksums = false;
+        for (sha256, size, name) in self.patches.drain(..) {
+            let name: &[u8] = if name.contains(&b'/') { b"" } else { &name };
+            give(name, Some(size), Some(sha256));
+        }
+        self.list = None;
         skipped
     }
 }
@@ -358,6 +375,17 @@ mod tests {
         assert!(error.is_none(), "{error:?}");
         assert_eq!(good, list(&[("pool/a/a.dsc", 1), ("pool/a/a.tar.xz", 2), ("f.dsc", 3)]));
         assert_eq!(skipped, 2);
+    }
+
+    #[test]
+    fn an_index_of_patches_teaches_hashes_of_what_is_downloaded() {
+        let text = format!(
+            "SHA256-Current: {HASH} 9\nSHA256-History:\n {HASH} 8 T-1-F-0\nSHA256-Patches:\n {HASH} 7 T-1-F-0\n\
+             SHA256-Download:\n {HASH} 6 T-1-F-0.gz\n {HASH} 5 ../escape.gz\nX-Unmerged-SHA256-Download:\n {HASH} 4 x.gz\n"
+        );
+        let (good, skipped, error) = read(text.as_bytes(), Compression::Plain);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!((good, skipped), (list(&[("T-1-F-0.gz", 6)]), 1));
     }
 
     #[test]

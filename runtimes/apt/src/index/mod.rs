@@ -1,4 +1,5 @@
-//! Packages and Sources files: the hash and size of everything that a suite installs.
+//! Packages and Sources files: the hash and size of everything that a suite installs; and
+//! those of the patches between versions of an index.
 
 mod decoder;
 mod entries;

@@ -18,6 +18,7 @@ pub struct Index<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexName<'a> {
     /// Such as `main`, `updates/main` or `main/debian-installer`; empty in a flat archive.
+    /// Of patches, the folder that has them.
     pub component: &'a str,
     /// Whose files it lists.
     pub kind: IndexKind<'a>,
@@ -33,6 +34,8 @@ pub enum IndexKind<'a> {
     },
     /// Source packages.
     Sources,
+    /// Patches from one version of an index to the next: `Packages.diff/Index`.
+    Patches,
 }
 
 impl<'a> IndexName<'a> {
@@ -52,6 +55,9 @@ impl<'a> IndexName<'a> {
             }
             ("Sources", "") => ("", IndexKind::Sources),
             ("Sources", "source") => (component, IndexKind::Sources),
+            ("Index", last) if last.ends_with(".diff") && compression == Compression::Plain => {
+                (directory, IndexKind::Patches)
+            }
             _ => return None,
         };
         Some((Self { component, kind }, compression))
@@ -70,6 +76,7 @@ impl<'a> IndexName<'a> {
         let used = match self.kind {
             IndexKind::Packages { architecture: of } => of == architecture || of == "all" || of.is_empty(),
             IndexKind::Sources => sources,
+            IndexKind::Patches => false,
         };
         used && !installer
     }
@@ -83,6 +90,7 @@ mod tests {
     fn paths_of_indexes_are_understood() {
         let packages =
             |component, architecture| IndexName { component, kind: IndexKind::Packages { architecture } };
+        let patches = |component| IndexName { component, kind: IndexKind::Patches };
         let sources = |component| IndexName { component, kind: IndexKind::Sources };
         for (path, want) in [
             ("main/binary-amd64/Packages", (packages("main", "amd64"), Compression::Plain)),
@@ -90,6 +98,11 @@ mod tests {
             ("main/source/Sources.gz", (sources("main"), Compression::Gzip)),
             ("Packages.gz", (packages("", ""), Compression::Gzip)),
             ("Sources", (sources(""), Compression::Plain)),
+            (
+                "main/i18n/Translation-en.diff/Index",
+                (patches("main/i18n/Translation-en.diff"), Compression::Plain),
+            ),
+            ("Packages.diff/Index", (patches("Packages.diff"), Compression::Plain)),
         ] {
             assert_eq!(IndexName::parse(path), Some(want), "{path}");
         }
@@ -102,7 +115,9 @@ mod tests {
             "main/source/Packages",
             "main/binary-amd64/Sources",
             "main/i18n/Translation-en.xz",
-            "main/binary-amd64/Packages.diff/Index",
+            "main/binary-amd64/Packages.diff/Index.gz",
+            "main/binary-amd64/Packages.diff/T-1-F-0.gz",
+            "main/binary-amd64/Index",
         ] {
             assert_eq!(IndexName::parse(path), None, "{path}");
         }

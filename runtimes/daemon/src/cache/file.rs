@@ -1,12 +1,13 @@
 //! The files that the cache hands out and takes in.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use khashmir_apt::Sha256;
 
 use super::Verified;
+use crate::disk;
 
 /// A cached file, open for reading. It stays readable if it is evicted
 /// meanwhile.
@@ -49,19 +50,11 @@ impl Partial {
     }
 
     /// Renames it to `path`, durably. Its content must be synced.
-    pub(super) fn persist(self, path: &Path) -> io::Result<()> {
+    pub(super) fn persist(self, path: &Path) -> io::Result<File> {
         let dir = path.parent().unwrap_or(path);
-        match fs::create_dir(dir) {
-            Ok(()) => sync_dir(dir.parent().unwrap_or(dir))?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        self.file.persist(path).map_err(|error| error.error)?;
-        sync_dir(dir)
+        disk::make_dir(dir, 0o777)?;
+        let file = self.file.persist(path).map_err(|error| error.error)?;
+        disk::sync_dir(dir)?;
+        Ok(file)
     }
-}
-
-/// Makes the names in a directory durable.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -25,7 +25,8 @@ pub(super) fn remove_litter(partial_dir: &Path) -> io::Result<()> {
 /// Drops rows without a file, adds rows for files without one, and removes
 /// files that have not their row's length. Returns the bytes in all.
 ///
-/// A file without a row is whole: files get their names only when they are.
+/// A file without a row is whole, since files get their names only when they are; it is hashed when it
+/// is first used.
 pub(super) fn bring_in_step(files_dir: &Path, database: &Database) -> io::Result<u64> {
     let mut files = list(files_dir)?;
     let rows = database.read(cached_file::all)?;
@@ -51,7 +52,7 @@ pub(super) fn bring_in_step(files_dir: &Path, database: &Database) -> io::Result
             cached_file::remove(transaction, sha256)?;
         }
         for (sha256, (len, last_used_ms)) in &files {
-            let row = CachedRow { len: *len, from_index: false };
+            let row = CachedRow { len: *len, from_index: false, seen: None };
             cached_file::insert(transaction, sha256, row, *last_used_ms)?;
         }
         cached_file::mark_listed(transaction)

@@ -24,10 +24,13 @@ impl Cache {
             && let Err(error) = reserve(partial.file(), len)
         {
             if error.kind() != io::ErrorKind::StorageFull {
-                return Err(error);
+                return self.note(Err(error));
             }
-            self.make_room(len, available(partial.file())?)?;
-            reserve(partial.file(), len)?;
+            let made = self.make_room(len, available(partial.file())?);
+            made.and_then(|()| reserve(partial.file(), len)).inspect_err(|error| {
+                // A smaller one may yet fit.
+                self.tell(&error.to_string());
+            })?;
         }
         Ok(partial)
     }
@@ -37,7 +40,7 @@ impl Cache {
     pub(super) fn make_room(&self, len: u64, available: u64) -> io::Result<()> {
         let missing = len.saturating_sub(available);
         if missing > self.total_bytes() {
-            let reason = format!("{len} bytes, of which {available} are free, cannot be made free");
+            let reason = format!("no space for {len} bytes, {available} are free");
             return Err(io::Error::new(io::ErrorKind::StorageFull, reason));
         }
         let beside = BESIDE.max(self.total_bytes() / BESIDE_OF_ALL);

@@ -1,6 +1,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
+use crate::database::cached_file::Seen;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -180,6 +181,98 @@ fn a_file_removed_behind_our_back_is_a_miss_and_then_forgotten() {
     assert!(cache.open_file(&sha256).is_none());
     assert_eq!(cache.contains(&sha256), None);
     assert_eq!(cache.total_bytes(), 0);
+}
+
+/// Overwrites a file in its place.
+fn alter(path: &Path, content: &[u8]) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(content, 0).unwrap();
+}
+
+#[test]
+fn a_file_altered_behind_our_back_is_never_handed_out() {
+    let place = Place::new();
+    let cache = place.open(100);
+    let (sha256, _) = put(&cache, b"as it was");
+    alter(&place.path_of(&sha256), b"as it is!");
+    assert!(cache.open_file(&sha256).is_none());
+    assert!(!place.path_of(&sha256).exists());
+    assert_eq!((cache.contains(&sha256), cache.total_bytes()), (None, 0));
+    put(&cache, b"as it was");
+    assert_eq!(content_of(&cache.open_file(&sha256).unwrap()), b"as it was");
+}
+
+#[test]
+fn a_file_that_was_only_touched_is_hashed_once_and_stays() {
+    let place = Place::new();
+    let cache = place.open(100);
+    let (sha256, _) = put(&cache, b"as it was");
+    let seen = |cache: &Cache| cache.row(&sha256).unwrap().seen.unwrap();
+    let before = seen(&cache);
+    alter(&place.path_of(&sha256), b"as it was");
+    assert_eq!(content_of(&cache.open_file(&sha256).unwrap()), b"as it was");
+    let after = seen(&cache);
+    assert_ne!(before.changed_ns, after.changed_ns);
+    assert!(cache.open_file(&sha256).is_some());
+    assert_eq!(seen(&cache), after);
+}
+
+#[test]
+fn a_file_that_the_disk_changed_is_found_out_after_a_day() {
+    let place = Place::new();
+    let cache = place.open(100);
+    let (sha256, _) = put(&cache, b"as it was");
+    // A disk that forgets leaves no trace in the inode.
+    alter(&place.path_of(&sha256), b"as it is!");
+    let metadata = fs::metadata(place.path_of(&sha256)).unwrap();
+    let checked_ago = |hours: i64| {
+        let now = checked::seen(&metadata);
+        let seen = Seen { checked_ms: now.checked_ms - hours * 3_600_000, ..now };
+        cache.database.write(Durability::Relaxed, |t| cached_file::set_seen(t, &sha256, seen)).unwrap();
+    };
+    checked_ago(23);
+    assert!(cache.open_file(&sha256).is_some(), "not each time");
+    checked_ago(25);
+    assert!(cache.open_file(&sha256).is_none());
+}
+
+#[test]
+fn a_clock_set_back_trusts_no_file() {
+    let place = Place::new();
+    let cache = place.open(100);
+    let (sha256, _) = put(&cache, b"as it was");
+    alter(&place.path_of(&sha256), b"as it is!");
+    let now = checked::seen(&fs::metadata(place.path_of(&sha256)).unwrap());
+    let seen = Seen { checked_ms: now.checked_ms + 3_600_000, ..now };
+    cache.database.write(Durability::Relaxed, |t| cached_file::set_seen(t, &sha256, seen)).unwrap();
+    assert!(cache.open_file(&sha256).is_none());
+}
+
+#[test]
+fn a_failure_of_the_disk_ends_writing_for_a_while_and_is_told() {
+    let place = Place::new();
+    let cache = place.open(100);
+    let (kept, _) = put(&cache, b"kept");
+    cache.file_failed("No space left on device (os error 28)");
+    assert!(cache.create_partial().is_err());
+    assert!(cache.open_file(&kept).is_some(), "what is there is still served");
+    let problems = cache.database.problems();
+    let text = &problems.list()[0].text;
+    assert!(text.contains("No space left") && text.contains("Make room"), "{text}");
+    cache.resume();
+    assert!(cache.create_partial().is_ok(), "it is tried again");
+    assert_eq!(problems.list().len(), 1, "but nothing has been kept yet");
+    put(&cache, b"another");
+    assert_eq!(problems.list(), []);
+}
+
+#[test]
+fn a_closed_cache_takes_nothing_and_has_nothing() {
+    let place = Place::new();
+    let cache = Cache::closed(place.dir.path(), Arc::new(Database::in_memory().unwrap()));
+    assert!(cache.create_partial().is_err() && cache.create_partial_of(10).is_err());
+    assert!(cache.open_file(&Sha256::of(b"kept")).is_none());
+    assert_eq!(cache.announceable(10).unwrap(), []);
+    assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
 }
 
 #[test]

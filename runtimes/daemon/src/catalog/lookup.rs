@@ -1,7 +1,7 @@
 //! From a URL to what the file must be.
 
 use khashmir_apt::Sha256;
-use khashmir_apt::archive::{ByHash, by_hash};
+use khashmir_apt::archive::{ByHash, by_hash, patch};
 use rusqlite::{Connection, Row, params};
 
 use super::Expected;
@@ -14,27 +14,25 @@ pub const MAX_EXPECTED: usize = 8;
 /// generations.
 const MAX_ROWS: usize = 256;
 
-pub(super) fn lookup(
-    database: &Database,
-    authority: &str,
-    path: &str,
-) -> Result<Vec<Expected>, DatabaseError> {
+pub(super) fn lookup(database: &Database, site: &str, path: &str) -> Result<Vec<Expected>, DatabaseError> {
     database.read(|connection| {
         let rows = match by_hash(path) {
-            Some(ByHash::Sha256(Sha256(hash))) => {
-                listed_by_hash(connection, authority, path, "sha256", &hash)?
-            }
-            Some(ByHash::Sha512(hash)) => listed_by_hash(connection, authority, path, "sha512", &hash)?,
-            None => listed_by_name(connection, authority, path)?,
+            Some(ByHash::Sha256(Sha256(hash))) => listed_by_hash(connection, site, path, "sha256", &hash)?,
+            Some(ByHash::Sha512(hash)) => listed_by_hash(connection, site, path, "sha512", &hash)?,
+            None => listed_by_name(connection, site, path)?,
+        };
+        let rows = match patch(path) {
+            Some((folder, name)) if rows.is_empty() => patches(connection, site, folder, name)?,
+            _ => rows,
         };
         // Some archives keep their packages below `dists/` too.
-        let rows = if rows.is_empty() { in_indexes(connection, authority, path)? } else { rows };
+        let rows = if rows.is_empty() { in_indexes(connection, site, path)? } else { rows };
         Ok(distinct(rows))
     })
 }
 
 /// Files of a Release, by their path below the suite's directory.
-fn listed_by_name(connection: &Connection, authority: &str, path: &str) -> rusqlite::Result<Vec<Expected>> {
+fn listed_by_name(connection: &Connection, site: &str, path: &str) -> rusqlite::Result<Vec<Expected>> {
     connection
         .prepare_cached(
             "SELECT f.sha256, f.size
@@ -45,14 +43,14 @@ fn listed_by_name(connection: &Connection, authority: &str, path: &str) -> rusql
              WHERE s.authority = ?1 AND substr(?2, 1, length(s.dir) + 1) = s.dir || '/'
              ORDER BY g.seen DESC LIMIT ?3",
         )?
-        .query_map(params![authority, path, MAX_ROWS], expected)?
+        .query_map(params![site, path, MAX_ROWS], expected)?
         .collect()
 }
 
 /// Files of a Release, by the hash in a `by-hash` path of their suite.
 fn listed_by_hash(
     connection: &Connection,
-    authority: &str,
+    site: &str,
     path: &str,
     column: &str,
     hash: &[u8],
@@ -67,12 +65,12 @@ fn listed_by_hash(
                AND s.authority = ?1 AND substr(?2, 1, length(s.dir) + 1) = s.dir || '/'
              ORDER BY g.seen DESC LIMIT 1"
         ))?
-        .query_map(params![authority, path, hash], expected)?
+        .query_map(params![site, path, hash], expected)?
         .collect()
 }
 
 /// Files of learnt indexes, by their path below the archive's root.
-fn in_indexes(connection: &Connection, authority: &str, path: &str) -> rusqlite::Result<Vec<Expected>> {
+fn in_indexes(connection: &Connection, site: &str, path: &str) -> rusqlite::Result<Vec<Expected>> {
     // Learnt indexes are few, and each is in few generations: begin there.
     connection
         .prepare_cached(
@@ -87,7 +85,25 @@ fn in_indexes(connection: &Connection, authority: &str, path: &str) -> rusqlite:
                AND s.authority = ?1 AND substr(?2, 1, length(s.root) + 1) = s.root || '/'
              ORDER BY g.seen DESC LIMIT ?3",
         )?
-        .query_map(params![authority, path, MAX_ROWS], expected)?
+        .query_map(params![site, path, MAX_ROWS], expected)?
+        .collect()
+}
+
+/// Files that the learnt `Index` in their folder lists, by their name.
+fn patches(connection: &Connection, site: &str, folder: &str, name: &str) -> rusqlite::Result<Vec<Expected>> {
+    connection
+        .prepare_cached(
+            "SELECT e.sha256, e.size
+             FROM suite s
+             CROSS JOIN generation g ON g.suite_id = s.id
+             CROSS JOIN release_file f
+                 ON f.generation_id = g.id AND f.path = substr(?2, length(s.dir) + 2) || '/Index'
+             CROSS JOIN learnt_index i ON i.sha256 = f.sha256 AND i.complete
+             CROSS JOIN index_entry e ON e.index_id = i.id AND e.path = ?3
+             WHERE s.authority = ?1 AND substr(?2, 1, length(s.dir) + 1) = s.dir || '/'
+             ORDER BY g.seen DESC LIMIT ?4",
+        )?
+        .query_map(params![site, folder, name, MAX_ROWS], expected)?
         .collect()
 }
 

@@ -15,17 +15,12 @@ pub const KEPT_GENERATIONS: usize = 4;
 /// How many suites are remembered; beyond it the ones seen longest ago go.
 pub const MAX_SUITES: usize = 64;
 
-pub(super) fn learn(
-    database: &Database,
-    authority: &str,
-    path: &str,
-    bytes: &[u8],
-) -> Result<Suite, LearnError> {
+pub(super) fn learn(database: &Database, site: &str, path: &str, bytes: &[u8]) -> Result<Suite, LearnError> {
     let (root, name) = DistsPath::parse(path)
         .and_then(|dists| Some((dists.root, dists.suite_of_release()?)))
         .filter(|_| !path.ends_with(".gpg"))
         .ok_or(LearnError::NotARelease)?;
-    let suite = Suite { authority: authority.to_owned(), dir: format!("{root}/dists/{name}") };
+    let suite = Suite { site: site.to_owned(), dir: format!("{root}/dists/{name}") };
     let release = Release::parse(bytes).map_err(LearnError::Release)?;
     let generation =
         Generation { digest: digest(&release), separate_all: !release.all_is_in_each, release: &release };
@@ -48,19 +43,20 @@ impl Generation<'_> {
                 "SELECT g.digest FROM suite s JOIN generation g ON g.suite_id = s.id
                  WHERE s.authority = ?1 AND s.dir = ?2 ORDER BY g.seen DESC LIMIT 1",
             )?
-            .query_row([&suite.authority, &suite.dir], |row| row.get(0))
+            .query_row([&suite.site, &suite.dir], |row| row.get(0))
             .optional()?;
         Ok(newest == Some(self.digest))
     }
 
     fn store(&self, transaction: &Transaction<'_>, suite: &Suite) -> rusqlite::Result<()> {
+        // The column's name is older than https.
         transaction.execute(
             "INSERT OR IGNORE INTO suite (authority, root, dir) VALUES (?1, ?2, ?3)",
-            [&suite.authority, suite.root(), &suite.dir],
+            [&suite.site, suite.root(), &suite.dir],
         )?;
         let suite_id: i64 = transaction.query_row(
             "SELECT id FROM suite WHERE authority = ?1 AND dir = ?2",
-            [&suite.authority, &suite.dir],
+            [&suite.site, &suite.dir],
             |row| row.get(0),
         )?;
         let seen: i64 =

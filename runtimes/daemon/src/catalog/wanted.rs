@@ -19,9 +19,9 @@ pub const MAX_WANTED: usize = 64;
 /// A repeated wish is written down no more often.
 const REMEMBER_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn record(database: &Database, authority: &str, path: &str) -> Result<(), DatabaseError> {
+pub(super) fn record(database: &Database, site: &str, path: &str) -> Result<(), DatabaseError> {
     let now_ms = milliseconds(SystemTime::now());
-    let Some(index) = database.read(|connection| find_index(connection, authority, path))? else {
+    let Some(index) = database.read(|connection| find_index(connection, site, path))? else {
         return Ok(());
     };
     let again_ms = i64::try_from(REMEMBER_AGAIN.as_millis()).unwrap_or(i64::MAX);
@@ -52,7 +52,7 @@ struct Found {
     wanted_ms: Option<i64>,
 }
 
-fn find_index(connection: &Connection, authority: &str, path: &str) -> rusqlite::Result<Option<Found>> {
+fn find_index(connection: &Connection, site: &str, path: &str) -> rusqlite::Result<Option<Found>> {
     const BY_NAME: &str = "f.path = substr(?2, length(s.dir) + 2) AND ?3 IS NULL";
     let hash = by_hash(path);
     let (condition, hash) = match &hash {
@@ -71,7 +71,7 @@ fn find_index(connection: &Connection, authority: &str, path: &str) -> rusqlite:
                AND f.index_name IS NOT NULL
              ORDER BY g.seen DESC LIMIT 1"
         ))?
-        .query_row(params![authority, path, hash], |row| {
+        .query_row(params![site, path, hash], |row| {
             Ok(Found { suite_id: row.get(0)?, name: row.get(1)?, wanted_ms: row.get(2)? })
         })
         .optional()
@@ -129,7 +129,7 @@ fn newest(connection: &Connection, suite: &Suite) -> rusqlite::Result<Option<New
              FROM suite s JOIN generation g ON g.suite_id = s.id
              WHERE s.authority = ?1 AND s.dir = ?2 ORDER BY g.seen DESC LIMIT 1",
         )?
-        .query_row([&suite.authority, &suite.dir], |row| {
+        .query_row([&suite.site, &suite.dir], |row| {
             Ok(Newest {
                 id: row.get(0)?,
                 suite_id: row.get(1)?,
@@ -190,7 +190,7 @@ impl Machine<'_> {
         let Some((name, _)) = IndexName::parse(index) else { return false };
         let is_separate = match name.kind {
             IndexKind::Packages { architecture } => architecture != "all" || self.separate_all,
-            IndexKind::Sources => false,
+            IndexKind::Sources | IndexKind::Patches => false,
         };
         // Some archives prefix components with a part of the suite's name:
         // `updates/main` is listed as `main`.

@@ -1,11 +1,87 @@
-//! The status, for people.
+//! `khashmir status`.
 
+use std::error::Error;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 
+use super::bars::{Bars, line};
+use super::say;
+use super::text::{duration, plural, size};
+use crate::control::{Fetching, ask_status};
+
+/// How often a status that is watched is asked for.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+const EXAMPLES: &str = "\
+Examples:
+  khashmir status                     how it is now
+  sudo khashmir status                the same of root's daemon
+  khashmir status --watch             downloads as they come, until Ctrl-C
+  khashmir status --json | jq .dht    what the node counts";
+
+/// Show how the running daemon is, and what it is downloading
+///
+/// Shows what the running daemon has done since it was started, which other nodes it knows and
+/// what it keeps for them, and the downloads in progress, with bars where the output is a terminal.
+///
+/// `sent to apt` is what apt got, by where the bytes came from; `from peers` what other machines
+/// gave to this one, `to peers` what this one gave to them. `known to them` is the address that
+/// other nodes report; without one nothing is offered to them.
+#[derive(Debug, PartialEq, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Options {
+    /// Print all that the daemon counts, as one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Keep showing the downloads until interrupted (Ctrl-C); the output must be a terminal
+    #[arg(long, conflicts_with = "json")]
+    pub(super) watch: bool,
+}
+
+impl Options {
+    pub(super) fn run(&self, data_dir: &Path) -> Result<(), Box<dyn Error>> {
+        let status = ask_status(data_dir)?;
+        if self.json {
+            say(&format!("{status}\n"));
+            return Ok(());
+        }
+        say(&render(&status));
+        let fetching = fetching(&status)?;
+        if !std::io::stdout().is_terminal() {
+            if self.watch {
+                return Err("only a terminal can be used with --watch; elsewhere, ask again and again".into());
+            }
+            for fetching in &fetching {
+                say(&format!("  {}\n", line(fetching)));
+            }
+            return Ok(());
+        }
+        let mut bars = Bars::on_stdout();
+        bars.show(&fetching);
+        if !self.watch {
+            bars.leave();
+            return Ok(());
+        }
+        loop {
+            std::thread::sleep(WATCH_INTERVAL);
+            bars.show(&self::fetching(&ask_status(data_dir)?)?);
+        }
+    }
+}
+
+/// The downloads in progress in a status document; none in that of an older daemon.
+fn fetching(status: &Value) -> serde_json::Result<Vec<Fetching>> {
+    status.get("fetching").map_or(Ok(Vec::new()), |list| serde_json::from_value(list.clone()))
+}
+
 /// A dozen lines out of the status document; all that it has is in the document itself.
-pub fn render(status: &Value) -> String {
+fn render(status: &Value) -> String {
     let status = Status(status);
     let mut lines = format!(
         "khashmir {}, running for {}\n",
@@ -16,15 +92,9 @@ pub fn render(status: &Value) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "{name:<15}{value}");
     }
-    for release in status.list("/releases/unconfirmed") {
-        let release = Status(release);
-        let _ = writeln!(
-            lines,
-            "attention      {} is served as it is kept, for {} now: {}",
-            release.text("/name"),
-            duration(release.number("/for_seconds")),
-            release.text("/why")
-        );
+    for problem in status.list("/problems") {
+        let text = Status(problem).text("/text").replace('\n', "\n               ");
+        let _ = writeln!(lines, "attention      {text}");
     }
     lines
 }
@@ -116,7 +186,7 @@ impl Status<'_> {
     }
 
     fn size(&self, pointer: &str) -> String {
-        bytesize::ByteSize(self.number(pointer)).display().iec().to_string()
+        size(self.number(pointer))
     }
 
     fn list(&self, pointer: &str) -> &[Value] {
@@ -129,20 +199,6 @@ impl Status<'_> {
             [] => "not yet: nothing is offered until other nodes have told this one's address".to_owned(),
             known => format!("as {}", known.join(" and ")),
         }
-    }
-}
-
-fn plural(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
-fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
     }
 }
 
@@ -209,15 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_that_cannot_be_asked_is_spoken_of() {
-        let stats = Stats::default();
-        stats.releases.unconfirmed.insert("http://m/InRelease", "Connection refused");
-        let text = render(&document(&stats));
-        let line =
-            "attention      http://m/InRelease is served as it is kept, for 0 s now: Connection refused\n";
-        assert!(text.ends_with(line), "{text}");
-        stats.releases.unconfirmed.remove("http://m/InRelease");
-        assert!(!render(&document(&stats)).contains("attention"));
+    fn what_is_wrong_is_spoken_of() {
+        let mut status = document(&Stats::default());
+        status["problems"] = serde_json::json!([{ "kind": "disk", "text": "full.\nmake room.", "since": 1 }]);
+        let text = render(&status);
+        assert!(text.ends_with("attention      full.\n               make room.\n"), "{text}");
     }
 
     #[test]

@@ -57,6 +57,10 @@ knobs! {
     leap_frog: bool = leap_frog;
     abort_early: bool = abort_early;
     re_ping: bool = re_ping;
+    opening: Count<1, { LookupPolicy::MAX_PARALLELISM as u64 }> = opening;
+    patience: Count<0, 8> = patience;
+    enough: Count<1, 8> = enough;
+    prefer_sound: bool = prefer_sound;
     admission: Admits = admission;
     retransmission: RetransmissionConfig = retransmission;
 }
@@ -65,8 +69,10 @@ knobs! {
     /// When a request is sent again, and when it has failed.
     RetransmissionConfig = Retransmission, khashmir::Config::default().lookup.retransmission;
     elsewhere();
-    resend_after_ms: [Millis<1, 60_000>; 2] = resend_after;
+    resend_after_ms: [Millis<1, 60_000>; 3] = resend_after;
     fail_after_ms: Millis<1, 60_000> = fail_after;
+    soonest_ms: Millis<1, 60_000> = soonest;
+    soonest_failure_ms: Millis<1, 60_000> = soonest_failure;
 }
 
 knobs! {
@@ -80,6 +86,7 @@ knobs! {
     reping_after_seconds: Seconds<10, 86_400> = reping_after;
     stale_after_seconds: Seconds<10, 86_400> = stale_after;
     max_failures: Count<1, 100> = max_failures;
+    nat_timeout_seconds: Seconds<1, 3600> = nat_timeout;
     value_lifetime_seconds: Seconds<60, 604_800> = value_lifetime;
     // Others forget a value after three hours.
     republish_after_seconds: Seconds<60, 10_800> = republish_after;
@@ -123,11 +130,14 @@ knobs! {
 knobs! {
     /// How a file is downloaded from peers and the mirror.
     DownloadsConfig = DownloadConfig, DownloadConfig::default();
-    // By `[mirror]` and what is known of the mirror, by the node and its `local_networks`.
-    elsewhere(mirror_delay mirror mirror_rate mirror_retry address_families own local_networks);
+    // By `[mirror]` and what is known of mirror and peers, by the node and its `local_networks`.
+    elsewhere(
+        wanted mirror_delay late_silent mirror mirror_rate mirror_retry address_families own local_networks
+    );
     gather_ms: Millis<0, 10_000> = gather;
     late_min_ms: Millis<1, 60_000> = late_min;
     late_max_ms: Millis<1, 60_000> = late_max;
+    mirror_probe_ms: Millis<1, 60_000> = mirror_probe;
     stall_seconds: Seconds<1, 600> = stall;
     piece_timeout_seconds: Seconds<1, 3600> = piece_timeout;
     lookup_timeout_seconds: Seconds<1, 600> = lookup_timeout;
@@ -149,6 +159,8 @@ pub enum Admits {
     Query,
     /// [`Admission::Answer`].
     Answer,
+    /// [`Admission::Reach`].
+    Reach,
 }
 
 impl Knob<Admission> for Admits {
@@ -156,6 +168,7 @@ impl Knob<Admission> for Admits {
         match engine {
             Admission::Query => Self::Query,
             Admission::Answer => Self::Answer,
+            Admission::Reach => Self::Reach,
         }
     }
 
@@ -163,6 +176,7 @@ impl Knob<Admission> for Admits {
         match self {
             Self::Query => Admission::Query,
             Self::Answer => Admission::Answer,
+            Self::Reach => Admission::Reach,
         }
     }
 }
@@ -180,6 +194,7 @@ impl DhtConfig {
             store_copies: self.store_copies.to_engine(),
             get_answers: self.get_answers.to_engine(),
             get_rounds: self.get_rounds.to_engine(),
+            early_values: self.early_values,
             accept_stores: self.accept_stores,
             upkeep: self.upkeep.to_engine(),
             limits: Limits {

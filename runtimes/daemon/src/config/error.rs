@@ -27,8 +27,8 @@ pub enum ConfigError {
     },
     /// No directory to keep data in is named, and none can be derived.
     NoDataDir,
-    /// An option that only running the daemon heeds was given to `status`.
-    RunOptionWithStatus,
+    /// An option that only running the daemon heeds was given before another command.
+    RunOptionElsewhere,
 }
 
 impl ConfigError {
@@ -57,9 +57,10 @@ impl fmt::Display for ConfigError {
             Self::NoDataDir => f.write_str(
                 "no place to keep data: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir DIR",
             ),
-            Self::RunOptionWithStatus => {
-                f.write_str("`status` takes no options but --json, --config and --data-dir")
-            }
+            Self::RunOptionElsewhere => f.write_str(
+                "options for running the daemon (--proxy, --listen, --bootstrap, --local-network, --log, \
+                 --check-config) do nothing before another command; leave them out",
+            ),
         }
     }
 }
@@ -68,7 +69,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreadable { source, .. } => Some(source),
-            Self::Invalid { .. } | Self::NoDataDir | Self::RunOptionWithStatus => None,
+            Self::Invalid { .. } | Self::NoDataDir | Self::RunOptionElsewhere => None,
         }
     }
 }

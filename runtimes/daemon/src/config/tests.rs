@@ -65,7 +65,7 @@ fn known_keys() -> BTreeMap<String, Vec<String>> {
 fn the_example_mentions_every_key() {
     let all: toml::Value = toml::from_str(&example(true)).unwrap();
     let keys = known_keys();
-    assert_eq!(keys.len(), 12, "{keys:?}");
+    assert_eq!(keys.len(), 13, "{keys:?}");
     for (table, keys) in keys {
         let written = table.split('.').filter(|name| !name.is_empty()).fold(&all, |all, name| &all[name]);
         for key in keys {
@@ -93,11 +93,12 @@ fn engine(config: &Config) -> khashmir::Config {
 }
 
 #[test]
-fn the_defaults_are_the_engines_but_for_queries_per_address() {
+fn the_defaults_are_the_engines_but_for_what_a_daemon_needs() {
     let ours = engine(&Config::default());
     let mut theirs = khashmir::Config { address_families: AddressFamilies::Both, ..Default::default() };
     assert_ne!(ours, theirs);
     theirs.limits.queries_per_second_and_source = 512;
+    theirs.early_values = true;
     assert_eq!(ours, theirs);
     assert_eq!(Config::default().downloads.engine(), DownloadConfig::default());
 }
@@ -138,11 +139,12 @@ fn every_knob_of_the_engine_reaches_it() {
         ("dht.lookup", "leap_frog"),
         ("dht.lookup", "abort_early"),
         ("dht.lookup", "re_ping"),
+        ("dht.lookup", "prefer_sound"),
     ] {
         reaches(table, key, ["true", "false"]);
     }
-    reaches("dht.lookup", "admission", ["'query'", "'answer'"]);
-    reaches("dht.lookup.retransmission", "resend_after_ms", ["[1, 2]", "[1, 3]"]);
+    reaches("dht.lookup", "admission", ["'reach'", "'answer'"]);
+    reaches("dht.lookup.retransmission", "resend_after_ms", ["[1000, 2000, 3000]", "[1000, 2000, 4000]"]);
     reaches("dht.limits", "store_bytes", ["'1 MiB'", "'1 MB'"]);
 
     let text = "[dht.upkeep]\nrefresh_after_seconds = 61\n[dht.lookup.retransmission]\nfail_after_ms = 61\n";
@@ -190,7 +192,7 @@ fn a_wrong_value_names_file_line_key_and_what_is_allowed() {
         (2, "accept_stores", "[dht]\naccept_stores = 1\n", "boolean"),
         (2, "parallelism", "[dht.lookup]\nparallelism = 17\n", "1 to 16"),
         (2, "admission", "[dht.lookup]\nadmission = \"all\"\n", "`answer`"),
-        (2, "resend_after_ms", "[dht.lookup.retransmission]\nresend_after_ms = [1, 0]\n", "1 to 60000"),
+        (2, "resend_after_ms", "[dht.lookup.retransmission]\nresend_after_ms = [1, 0, 1]\n", "1 to 60000"),
         (2, "checkpoint_interval_seconds", "[dht.upkeep]\ncheckpoint_interval_seconds = 0\n", "10 to 3600"),
         (2, "datagram_ipv4_bytes", "[dht.limits]\ndatagram_ipv4_bytes = 9000\n", "512 to 1472"),
         (2, "stall_seconds", "[downloads]\nstall_seconds = \"long\"\n", "1 to 600"),

@@ -9,12 +9,30 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 pub(crate) struct CachedRow {
     pub(crate) len: u64,
     pub(crate) from_index: bool,
+    /// `None`: not hashed since it was found.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// How a file looked when it was hashed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// When its inode had last changed, in nanoseconds since 1970.
+    pub(crate) changed_ns: i64,
+    /// When that was, in milliseconds since 1970.
+    pub(crate) checked_ms: i64,
 }
 
 pub(crate) fn find(connection: &Connection, sha256: &Sha256) -> rusqlite::Result<Option<CachedRow>> {
     connection
-        .prepare_cached("SELECT len, from_index FROM cached_file WHERE sha256 = ?1")?
-        .query_row([sha256.0], |row| Ok(CachedRow { len: row.get(0)?, from_index: row.get(1)? }))
+        .prepare_cached("SELECT len, from_index, changed_ns, checked_ms FROM cached_file WHERE sha256 = ?1")?
+        .query_row([sha256.0], |row| {
+            let seen: (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+            let seen = match seen {
+                (Some(changed_ns), Some(checked_ms)) => Some(Seen { changed_ns, checked_ms }),
+                _ => None,
+            };
+            Ok(CachedRow { len: row.get(0)?, from_index: row.get(1)?, seen })
+        })
         .optional()
 }
 
@@ -39,22 +57,32 @@ pub(crate) fn insert(
     row: CachedRow,
     last_used_ms: i64,
 ) -> rusqlite::Result<bool> {
+    let (changed_ns, checked_ms) = row.seen.map(|seen| (seen.changed_ns, seen.checked_ms)).unzip();
     let updated = transaction
         .prepare_cached(
             "UPDATE cached_file SET last_used_ms = max(last_used_ms, ?2),
-                                    from_index = max(from_index, ?3)
+                                    from_index = max(from_index, ?3),
+                                    changed_ns = ?4, checked_ms = ?5
              WHERE sha256 = ?1",
         )?
-        .execute(params![sha256.0, last_used_ms, row.from_index])?;
+        .execute(params![sha256.0, last_used_ms, row.from_index, changed_ns, checked_ms])?;
     if updated == 0 {
         transaction
             .prepare_cached(
-                "INSERT INTO cached_file (sha256, len, last_used_ms, from_index)
-                 VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO cached_file (sha256, len, last_used_ms, from_index, changed_ns, checked_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![sha256.0, row.len, last_used_ms, row.from_index])?;
+            .execute(params![sha256.0, row.len, last_used_ms, row.from_index, changed_ns, checked_ms])?;
     }
     Ok(updated == 0)
+}
+
+/// Notes how a file looked when it was hashed.
+pub(crate) fn set_seen(transaction: &Transaction<'_>, sha256: &Sha256, seen: Seen) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE cached_file SET changed_ns = ?2, checked_ms = ?3 WHERE sha256 = ?1")?
+        .execute(params![sha256.0, seen.changed_ns, seen.checked_ms])?;
+    Ok(())
 }
 
 pub(crate) fn remove(transaction: &Transaction<'_>, sha256: &Sha256) -> rusqlite::Result<bool> {

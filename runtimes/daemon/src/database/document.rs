@@ -46,6 +46,17 @@ impl Database {
         })
     }
 
+    /// The URLs of the kept documents in which this text stands. All are looked through: at
+    /// most 64 MiB.
+    pub fn documents_with(&self, text: &str) -> Result<Vec<String>, DatabaseError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT url FROM document WHERE instr(body, ?1) > 0")?
+                .query_map([text.as_bytes()], |row| row.get(0))?
+                .collect()
+        })
+    }
+
     /// Keeps a document under its URL, in place of an older one. Returns
     /// whether it was kept: one that is too long is not, and the older one is
     /// forgotten.

@@ -9,12 +9,18 @@ use rusqlite::ErrorCode;
 #[derive(Debug)]
 pub struct DatabaseError {
     path: PathBuf,
-    source: rusqlite::Error,
+    pub(super) source: rusqlite::Error,
 }
 
 impl DatabaseError {
     pub(crate) fn new(path: &Path, source: rusqlite::Error) -> Self {
         Self { path: path.to_owned(), source }
+    }
+
+    /// Whether the disk is at fault: it is full, fails, or can only be read.
+    pub fn is_disk(&self) -> bool {
+        use ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        matches!(self.source.sqlite_error_code(), Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure))
     }
 
     /// Whether the file is damaged, so that trying again is no use.
@@ -33,12 +39,7 @@ impl fmt::Display for DatabaseError {
         let path = self.path.display();
         write!(f, "database {path}: {}", self.source)?;
         if self.is_damage() {
-            write!(
-                f,
-                "\n  It is damaged. With the daemon stopped, move {path} (and {path}-wal and \
-                 {path}-shm, if they exist) away and start again: cached files are kept, \
-                 indexes are learnt anew."
-            )?;
+            write!(f, "; it is damaged")?;
         }
         Ok(())
     }

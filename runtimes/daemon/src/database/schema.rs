@@ -19,6 +19,9 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             )),
         ));
     };
+    if missing.is_empty() {
+        return Ok(());
+    }
     for step in missing {
         transaction.execute_batch(step)?;
     }
@@ -128,5 +131,39 @@ const STEPS: &[&str] = &[
     UPDATE learnt_index SET stored_bytes = (
         SELECT ifnull(sum(48 + length(path)), 0) FROM index_entry WHERE index_id = learnt_index.id
     );
+",
+    "
+    -- What became of downloads; `sha256` in hexadecimal, `name` the last part of the URL's path.
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 TEXT NOT NULL,
+        name TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX history_by_hash ON history (sha256);
+    CREATE INDEX history_by_name ON history (name);
+",
+    "
+    -- Files that a person shares from where they lie: absolute paths, and what they were when they
+    -- were hashed last. The stamp is all zero if that is to be found out anew.
+    CREATE TABLE shared_file (
+        path BLOB NOT NULL UNIQUE,
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        len INTEGER NOT NULL,
+        stamp_len INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        changed_ns INTEGER NOT NULL,
+        piece_hashes BLOB NOT NULL,
+        piece_hashes_sha1 BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX shared_file_by_hash ON shared_file (sha256);
+    CREATE INDEX shared_file_by_piece_hashes ON shared_file (piece_hashes_sha1);
+",
+    "
+    -- How a file looked when it was last hashed: its inode's time of change, in
+    -- nanoseconds since 1970, and when that was.
+    ALTER TABLE cached_file ADD COLUMN changed_ns INTEGER;
+    ALTER TABLE cached_file ADD COLUMN checked_ms INTEGER;
 ",
 ];

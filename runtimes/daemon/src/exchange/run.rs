@@ -12,6 +12,7 @@ use smol::future::FutureExt as _;
 use super::counted::Counted;
 use super::evidence::Evidence;
 use super::liars::Liars;
+use super::pace::Pace;
 use super::requests::{Piece, Requests, Target, Told};
 use super::{Exchange, Lookup, digest};
 use crate::Context;
@@ -30,6 +31,9 @@ pub(super) struct Run {
     requests: Requests,
     started: Instant,
     counted: Counted,
+    pace: Arc<Pace>,
+    mirror: Mirror,
+    is_wanted: bool,
     /// Why the mirror cannot give the file, however often it is asked.
     mirror_lacks_it: Option<MirrorError>,
     /// The hash of the whole file, as it was last.
@@ -43,6 +47,16 @@ pub(super) enum Outcome {
     Complete(Verified),
     /// No peer can give what is missing.
     MirrorAlone,
+}
+
+/// Why a plan is to be told something.
+enum Woken {
+    Told(Told),
+    /// Somebody waits for the file now.
+    Wanted,
+    /// It is worth waiting for peers, or no longer.
+    Experienced,
+    Due,
 }
 
 impl Run {
@@ -64,6 +78,9 @@ impl Run {
             requests: Requests::new(exchange, target),
             started: Instant::now(),
             counted: Counted::default(),
+            pace: Arc::clone(&exchange.pace),
+            mirror: mirror.clone(),
+            is_wanted: false,
             mirror_lacks_it: None,
             verified: None,
         }
@@ -87,8 +104,20 @@ impl Run {
             }
             self.act();
             match self.next().await {
-                Some(told) => {
-                    for (id, received) in self.requests.progress() {
+                Woken::Wanted => {
+                    self.is_wanted = true;
+                    self.plan.handle_wanted(self.now());
+                }
+                Woken::Experienced => {
+                    let (delay, rate) = (self.pace.mirror_delay(), self.pace.share_of(self.mirror.rate()));
+                    self.plan.handle_experience(self.now(), delay, rate);
+                }
+                Woken::Told(told) => {
+                    for (id, received, is_held) in self.requests.progress() {
+                        match is_held {
+                            true => self.plan.handle_held(self.now(), id),
+                            false => self.plan.handle_sent(self.now(), id),
+                        }
                         self.plan.handle_progress(self.now(), id, received);
                     }
                     let nobody_has_it = matches!(told, Told::LookupEnded) && self.nobody_has_it();
@@ -98,7 +127,7 @@ impl Run {
                         return Ok(Outcome::MirrorAlone);
                     }
                 }
-                None => self.plan.handle_timeout(self.now()),
+                Woken::Due => self.plan.handle_timeout(self.now()),
             }
         }
     }
@@ -112,23 +141,32 @@ impl Run {
         }
     }
 
-    /// What is told next; `None` when the plan is to be told the time.
-    async fn next(&self) -> Option<Told> {
+    /// Waits until the plan is to be told something.
+    async fn next(&self) -> Woken {
         let due = self
             .plan
             .poll_timeout()
             .map(|at| self.started + at.saturating_duration_since(khashmir::Instant::ORIGIN));
-        let told = self.requests.next();
-        match due {
-            Some(due) => {
-                let timeout = async {
-                    Timer::at(due).await;
-                    None
-                };
-                told.or(timeout).await
+        let due = async {
+            match due {
+                Some(due) => Timer::at(due).await,
+                None => Timer::never().await,
+            };
+            Woken::Due
+        };
+        let wanted = async {
+            match self.is_wanted {
+                true => smol::future::pending().await,
+                false => self.fetch.wanted().await,
             }
-            None => told.await,
-        }
+            Woken::Wanted
+        };
+        let experienced = async {
+            self.pace.changed().await;
+            Woken::Experienced
+        };
+        let told = async { Woken::Told(self.requests.next().await) };
+        told.or(wanted).or(experienced).or(due).await
     }
 
     /// Whether there was no claim to have the file, and the mirror has not been asked yet.
@@ -157,7 +195,12 @@ impl Run {
             }
             Told::Piece(id, Ok(Piece { peer, offset, sha1, bytes })) => {
                 let range = offset..offset + bytes.len() as u64;
-                if self.plan.handle_piece(now, id, Ok(sha1)) == Verdict::Discard {
+                let wrong_before = self.plan.stats().pieces_wrong;
+                let verdict = self.plan.handle_piece(now, id, Ok(sha1));
+                if self.plan.stats().pieces_wrong > wrong_before {
+                    self.fetch.trail().piece_was_wrong(peer);
+                }
+                if verdict == Verdict::Discard {
                     evidence.refused(peer, range, sha1);
                 } else {
                     evidence.kept(peer, range, sha1);
@@ -208,7 +251,11 @@ impl Run {
                 self.fetch.settle_len(self.size).map_err(Fault::transient)?;
                 let verified = digest(&self.fetch).await?;
                 self.verified = Some(verified);
-                self.plan.handle_file_hash(self.now(), self.fetch.is_expected(verified));
+                let is_right = self.fetch.is_expected(verified);
+                if !is_right {
+                    self.fetch.trail().file_was_wrong();
+                }
+                self.plan.handle_file_hash(self.now(), is_right);
             }
             Event::Finished => return Ok(self.verified.map(Outcome::Complete)),
             // What the mirror sent is apt's to judge, if no other had a part in it.

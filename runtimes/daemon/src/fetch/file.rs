@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use rangemap::RangeSet;
 
 use super::Expectation;
 use crate::cache::{Hasher, Partial, Verified};
+use crate::history::{Ending, Record, Trail};
 use crate::upstream::{Fault, Rejection};
 
 /// The longest file that is fetched, in bytes: a bound on what a mirror that
@@ -35,12 +37,16 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct Fetch {
     expected: Vec<Expectation>,
+    trail: Trail,
     file: Arc<File>,
     /// Held while bytes are written and hashed, by blocking threads only.
     store: Mutex<Store>,
     /// Held for moments.
     view: Mutex<View>,
     changed: Event,
+    /// Whether somebody waits for it.
+    is_wanted: AtomicBool,
+    became_wanted: Event,
 }
 
 /// What is on disk, and how much of it is hashed.
@@ -98,10 +104,11 @@ pub struct Progress {
 
 impl Fetch {
     /// A fetch into `partial` of the file that `expected` describes, newest
-    /// generation first.
-    pub fn new(expected: Vec<Expectation>, partial: Partial) -> io::Result<Self> {
+    /// generation first; `trail` is for the notes on it.
+    pub fn new(expected: Vec<Expectation>, partial: Partial, trail: Trail) -> io::Result<Self> {
         Ok(Self {
             expected,
+            trail,
             file: Arc::new(partial.file().try_clone()?),
             store: Mutex::new(Store { partial: Some(partial), hasher: Hasher::default(), hashed: 0 }),
             view: Mutex::new(View {
@@ -111,6 +118,8 @@ impl Fetch {
                 state: State::Running,
             }),
             changed: Event::new(),
+            is_wanted: AtomicBool::new(false),
+            became_wanted: Event::new(),
         })
     }
 
@@ -119,9 +128,42 @@ impl Fetch {
         &self.expected
     }
 
+    /// The notes on how it goes.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// Those notes as they stand, or as they ended.
+    pub fn record(&self, ending: Option<Ending>) -> Record {
+        self.trail.record(ending, self.arrived())
+    }
+
     /// The bytes that are there, to read what [`Progress::servable`] allows.
     pub fn file(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// Somebody waits for the file, and for no other before it.
+    pub fn want(&self) {
+        if !self.is_wanted.swap(true, Ordering::Relaxed) {
+            self.became_wanted.notify(usize::MAX);
+        }
+    }
+
+    /// Whether somebody waits for the file.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody waits for the file.
+    pub async fn wanted(&self) {
+        loop {
+            let became = self.became_wanted.listen();
+            if self.is_wanted() {
+                return;
+            }
+            became.await;
+        }
     }
 
     /// Where the fetch stands now.
@@ -282,6 +324,12 @@ impl Fetch {
     /// # Errors
     /// Of the disk, when it is read.
     pub async fn digest(self: &Arc<Self>) -> io::Result<Option<Verified>> {
+        // As a rule all is hashed by the time that it is written.
+        if let Ok(store) = self.store.try_lock()
+            && self.view().len == Some(store.hashed)
+        {
+            return Ok(Some(store.hasher.clone().finish()));
+        }
         let fetch = Arc::clone(self);
         smol::unblock(move || {
             let mut store = lock(&fetch.store);
@@ -344,6 +392,14 @@ impl Fetch {
             .sum()
     }
 
+    /// How many bytes are there: those that came from peers, and those from the mirror.
+    pub fn arrived(&self) -> (u64, u64) {
+        let view = self.view();
+        let len = |ranges: &RangeSet<u64>| ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+        let from_mirror = len(&view.from_mirror);
+        (len(&view.written) - from_mirror, from_mirror)
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         lock(&self.view)
     }
@@ -361,7 +417,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use khashmir_apt::Sha256;
     use khashmir_testing::quickcheck;
 
@@ -369,18 +425,20 @@ mod tests {
     use crate::cache::Cache;
     use crate::database::Database;
 
-    struct Bench {
-        fetch: Arc<Fetch>,
+    pub(in crate::fetch) struct Bench {
+        pub(in crate::fetch) fetch: Arc<Fetch>,
         _dir: tempfile::TempDir,
     }
 
-    fn fetch_of(content: &[u8]) -> Bench {
+    pub(in crate::fetch) fn fetch_of(content: &[u8]) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let database = Arc::new(Database::open(&dir.path().join("db")).unwrap());
         let cache = Cache::open(dir.path(), 1 << 30, database).unwrap();
         let size = Some(content.len() as u64);
-        let expected = vec![Expectation { sha256: Sha256::of(content), size }];
-        let fetch = Fetch::new(expected, cache.create_partial().unwrap()).unwrap();
+        let sha256 = Sha256::of(content);
+        let trail = Trail::begin(sha256, size, None);
+        let expected = vec![Expectation { sha256, size }];
+        let fetch = Fetch::new(expected, cache.create_partial().unwrap(), trail).unwrap();
         fetch.settle_len(content.len() as u64).unwrap();
         Bench { fetch: Arc::new(fetch), _dir: dir }
     }
@@ -413,6 +471,7 @@ mod tests {
         assert!(bench.fetch.finish(verified).is_some());
         assert_eq!(bench.servable(), 1000);
         assert_eq!(bench.fetch.bytes_from_mirror(&(50..150)), 50);
+        assert_eq!(bench.fetch.arrived(), (100, 900));
     }
 
     #[test]

@@ -10,13 +10,17 @@ use khashmir_apt::archive::DistsPath;
 use khashmir_apt::url::Upstream;
 
 use super::file::{Fetch, MAX_LEN, Origin};
+use super::line::Lines;
 use crate::upstream::{Client, Fault, Rejection, Request};
 
 /// Where a mirror has one file.
 #[derive(Debug, Clone)]
 pub struct Mirror {
     client: Arc<Client>,
-    url: Upstream,
+    lines: Arc<Lines>,
+    url: Option<Upstream>,
+    /// Of the URL.
+    authority: String,
 }
 
 /// Why a mirror did not give what was asked of it.
@@ -54,10 +58,23 @@ impl fmt::Display for MirrorError {
 impl std::error::Error for MirrorError {}
 
 impl Mirror {
-    /// The file at `url`.
+    /// The file at `url`; without one there is no mirror, and whatever is asked of it is refused.
     #[must_use]
-    pub fn new(client: Arc<Client>, url: Upstream) -> Self {
-        Self { client, url }
+    pub(super) fn new(client: Arc<Client>, lines: Arc<Lines>, url: Option<Upstream>) -> Self {
+        let authority = url.as_ref().map(Upstream::authority).unwrap_or_default();
+        Self { client, lines, url, authority }
+    }
+
+    /// What the mirror gives in all, in bytes a second, if that is known.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.lines.rate(&self.authority)
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.url.is_some()
     }
 
     /// Fetches all bytes that `fetch` lacks of `within`, and goes on where it stopped
@@ -90,7 +107,11 @@ impl Mirror {
         whole_len: Option<u64>,
         mut progress: impl FnMut(u64),
     ) -> Result<(), MirrorError> {
-        let mut request = Request { in_turn: true, ..Request::get(self.url.clone()) };
+        let Some(url) = self.url.clone() else {
+            return Err(Fault::Refused("no peer gave what is missing, and there is no mirror".into()).into());
+        };
+        let is_index = DistsPath::parse(&url.path).is_some();
+        let mut request = Request { in_turn: true, ..Request::get(url) };
         if let Some(header) = range_header(fetch, &range) {
             request.headers.insert(RANGE, header);
         }
@@ -117,15 +138,23 @@ impl Mirror {
         if let Some(wanted) = whole_len
             && len != whole_len
         {
-            return Err(MirrorError::OtherFile { wanted });
+            // That of an older generation stays; any other may be right the next time.
+            let known = is_index || fetch.expected().iter().any(|older| older.size == len);
+            return Err(match (known, len) {
+                (false, Some(len)) => wrong_len(len).into(),
+                _ => MirrorError::OtherFile { wanted },
+            });
         }
         if let Some(len) = len {
-            self.settle_len(fetch, len)?;
+            settle_len(fetch, len, is_index)?;
         }
         let end = range.end.min(fetch.progress().len.unwrap_or(MAX_LEN));
+        let mut stream = self.lines.stream(&self.authority, fetch);
         while at < end {
+            stream.turn().await;
             let Some(bytes) = response.body.chunk().await? else { break };
             self.client.count_bytes(bytes.len());
+            stream.received(bytes.len() as u64);
             let chunk = at..at + bytes.len() as u64;
             at = chunk.end;
             // Of an answer to no range, what was there before is passed over.
@@ -147,24 +176,25 @@ impl Mirror {
                 smol::spawn(response.body.drain()).detach();
                 Ok(())
             }
-            None => Ok(self.settle_len(fetch, at)?),
+            None => Ok(settle_len(fetch, at, is_index)?),
         }
     }
+}
 
-    /// Takes the length that the mirror tells, if it is one that apt would accept.
-    ///
-    /// A wrong length is fatal to apt's whole run, so it is cut off rather; only of
-    /// index files is what the mirror has passed on whatever it is.
-    fn settle_len(&self, fetch: &Fetch, len: u64) -> Result<(), Fault> {
-        let is_index = DistsPath::parse(&self.url.path).is_some();
-        let may_be = |size: Option<u64>| size.is_none_or(|size| size == len);
-        if !is_index && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
-            return Err(Fault::transient(format!(
-                "the mirror's file has {len} bytes, not what the index says"
-            )));
-        }
-        fetch.settle_len(len).map_err(Fault::transient)
+/// Takes the length that the mirror tells, if it is one that apt would accept.
+///
+/// A wrong length is fatal to apt's whole run, so it is cut off rather; only of
+/// index files is what the mirror has passed on whatever it is.
+fn settle_len(fetch: &Fetch, len: u64, is_index: bool) -> Result<(), Fault> {
+    let may_be = |size: Option<u64>| size.is_none_or(|size| size == len);
+    if !is_index && !fetch.expected().iter().any(|expected| may_be(expected.size)) {
+        return Err(wrong_len(len));
     }
+    fetch.settle_len(len).map_err(Fault::transient)
+}
+
+fn wrong_len(len: u64) -> Fault {
+    Fault::transient(format!("the mirror's file has {len} bytes, not what the index says"))
 }
 
 /// `Range` for some bytes; none for the whole file.

@@ -1,15 +1,18 @@
 //! What is sent to a client, before it is put on the wire.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use khashmir_apt::Sha256;
 use khashmir_apt::http::{Outcome, RequestHead, Validators};
 
-use super::Growing;
+use super::{Growing, Tunnel};
 use crate::fetch::Fetch;
 use crate::upstream::{Body, Fault, Rejection};
 
@@ -20,8 +23,26 @@ pub enum Answer {
     Message(Message),
     /// Sent as far as its file has come.
     Growing(Growing),
+    /// Sent when it is settled.
+    Later(Later),
+    /// From here on both sides talk through us.
+    Tunnel(Tunnel),
     /// Nothing that is right can be sent: the connection is cut, and apt tries again.
     Cut(String),
+}
+
+/// An answer that is on its way, and what may be said of it before it is settled.
+pub struct Later {
+    /// Its head, once that is known; what follows it need not be there.
+    pub promise: Box<dyn Fn() -> Option<Message> + Send + Sync>,
+    /// The answer itself.
+    pub settled: Pin<Box<dyn Future<Output = Answer> + Send>>,
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Later").field("promise", &(self.promise)()).finish_non_exhaustive()
+    }
 }
 
 /// An answer whose head is settled.
@@ -29,6 +50,8 @@ pub enum Answer {
 pub struct Message {
     /// Never 1xx or 5xx.
     pub status: u16,
+    /// What apt shows beside it, if not the usual words.
+    pub reason: Option<String>,
     /// All fields but those about the connection and the length.
     pub headers: HeaderMap,
     /// What follows the head, unless only that was asked for.
@@ -45,8 +68,8 @@ pub enum Content {
     Omitted(Option<u64>),
     /// These bytes.
     Bytes(Bytes),
-    /// Bytes of a file out of the cache.
-    Cached(Arc<File>, Range<u64>),
+    /// Bytes of the file out of the cache that has this hash.
+    Cached(Sha256, Arc<File>, Range<u64>),
     /// Bytes of a file that may be growing.
     Fetched(Arc<Fetch>, Range<u64>),
     /// A mirror's body as it comes, of this length in bytes where known.
@@ -61,7 +84,7 @@ impl Content {
             Self::None => None,
             Self::Omitted(len) | Self::Stream(_, len) => *len,
             Self::Bytes(bytes) => Some(bytes.len() as u64),
-            Self::Cached(_, range) | Self::Fetched(_, range) => Some(range.end - range.start),
+            Self::Cached(_, _, range) | Self::Fetched(_, range) => Some(range.end - range.start),
         }
     }
 }
@@ -70,13 +93,14 @@ impl Message {
     /// A message without content.
     #[must_use]
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: HeaderMap::new(), content: Content::None }
+        Self { status, reason: None, headers: HeaderMap::new(), content: Content::None }
     }
 
-    /// A short text for a person.
+    /// A short text for a person, who sees it whatever the client shows.
     #[must_use]
     pub fn text(status: u16, text: &str) -> Self {
         let mut message = Self::empty(status);
+        message.reason = Some(text.to_owned());
         message.set(CONTENT_TYPE, "text/plain; charset=utf-8");
         message.content = Content::Bytes(format!("{text}\n").into());
         message
@@ -133,6 +157,7 @@ impl From<&Rejection> for Message {
     fn from(rejection: &Rejection) -> Self {
         Self {
             status: rejection.status.as_u16(),
+            reason: None,
             headers: rejection.headers.clone(),
             content: Content::Bytes(rejection.body.clone()),
         }

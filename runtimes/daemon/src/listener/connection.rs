@@ -10,9 +10,9 @@ use khashmir_apt::http::{MAX_HEAD, Method, RequestHead, Version};
 use smol::Async;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::FutureExt as _;
+use smol::future::{FutureExt as _, poll_once};
 
-use super::answer::{Answer, Message};
+use super::answer::{Answer, Later, Message};
 use super::head::Framing;
 use super::socket::Socket;
 use super::writer::Writer;
@@ -25,11 +25,37 @@ const MAX_QUEUED: usize = 30;
 
 /// An answer in its place in the order.
 struct Slot {
+    /// What came behind a `CONNECT` before it was answered.
+    early: Vec<u8>,
     head_only: bool,
     version: Version,
     keep_alive: bool,
+    answer: Pending,
+}
+
+/// An answer that is being worked on, or need not be.
+enum Pending {
+    Ready(Box<Answer>),
     /// Cancelled if the connection ends first.
-    answer: Task<Answer>,
+    Task(Task<Answer>),
+}
+
+impl Pending {
+    /// Has an answer worked on, by a task of its own if it does not come at once.
+    async fn start(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
+        let mut answer = Box::pin(answer);
+        match poll_once(&mut answer).await {
+            Some(answer) => Self::Ready(Box::new(answer)),
+            None => Self::Task(smol::spawn(answer)),
+        }
+    }
+
+    async fn answer(self) -> Answer {
+        match self {
+            Self::Ready(answer) => *answer,
+            Self::Task(answer) => answer.await,
+        }
+    }
 }
 
 /// Serves a connection to its end.
@@ -46,7 +72,11 @@ pub(super) async fn serve(stream: Async<TcpStream>, proxy: Arc<Proxy>) -> io::Re
 }
 
 /// Tells a client that may not use the proxy so.
-pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: IpAddr) -> io::Result<()> {
+pub(super) async fn refuse(
+    stream: Async<TcpStream>,
+    context: &Arc<Context>,
+    client: IpAddr,
+) -> io::Result<()> {
     let socket = Socket::new(stream);
     let text = format!(
         "{client} may not use this proxy; its network can be listed in `allowed_clients` under \
@@ -54,7 +84,7 @@ pub(super) async fn refuse(stream: Async<TcpStream>, context: &Context, client: 
     );
     let message = Message::text(403, &text);
     let drip = drip_interval(context);
-    let writer = Writer { socket: &socket, stats: &context.stats, drip };
+    let writer = Writer { socket: &socket, context, drip };
     writer.write_message(message, false, Framing::Length, false).await?;
     socket.finish().await;
     Ok(())
@@ -78,11 +108,16 @@ async fn read_requests(
             Ok(Some((request, used))) => {
                 context.stats.apt.requests.increment();
                 let takes_more = !request.has_body && request.method != Method::Connect;
+                let early = match request.method {
+                    Method::Connect => arrived.split_off(used),
+                    _ => Vec::new(),
+                };
                 let slot = Slot {
+                    early,
                     head_only: request.method == Method::Head,
                     version: request.version,
                     keep_alive: request.keep_alive && takes_more,
-                    answer: smol::spawn(Arc::clone(proxy).answer(request, ours)),
+                    answer: Pending::start(Arc::clone(proxy).answer(request, ours)).await,
                 };
                 (slot, used)
             }
@@ -90,10 +125,11 @@ async fn read_requests(
                 context.stats.apt.refused.increment();
                 let message = Message::text(error.status(), &error.to_string());
                 let slot = Slot {
+                    early: Vec::new(),
                     head_only: false,
                     version: Version::Http11,
                     keep_alive: false,
-                    answer: smol::spawn(async { Answer::Message(message) }),
+                    answer: Pending::Ready(Box::new(Answer::Message(message))),
                 };
                 (slot, arrived.len())
             }
@@ -126,13 +162,13 @@ async fn read_requests(
 /// Writes answers in the order of their requests.
 async fn write_answers(
     socket: &Socket,
-    context: &Context,
+    context: &Arc<Context>,
     slots: Receiver<Slot>,
     outstanding: &AtomicUsize,
 ) -> io::Result<()> {
-    let writer = Writer { socket, stats: &context.stats, drip: drip_interval(context) };
+    let writer = Writer { socket, context, drip: drip_interval(context) };
     while let Ok(slot) = slots.recv().await {
-        let written = match slot.answer.await {
+        let written = match slot.answer.answer().await {
             Answer::Message(message) => {
                 let framing = Framing::of(&message.content, slot.version);
                 let keep_alive = slot.keep_alive && framing != Framing::Close;
@@ -140,6 +176,16 @@ async fn write_answers(
             }
             Answer::Growing(growing) => {
                 writer.write_growing(growing, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
+            Answer::Later(Later { promise, settled }) => {
+                writer.write_later(promise, settled, slot.keep_alive).await.map(|()| slot.keep_alive)
+            }
+            Answer::Tunnel(tunnel) => {
+                let idle = Duration::from_secs(context.config.proxy.idle_timeout_seconds);
+                if let Err(error) = tunnel.run(socket, &slot.early, idle, &context.stats.apt).await {
+                    tracing::debug!(%error, "a tunnel broke");
+                }
+                Ok(false)
             }
             Answer::Cut(reason) => Err(io::Error::other(reason)),
         };

@@ -34,8 +34,11 @@ impl Framing {
 /// The lines of a head, without the empty one that ends it.
 pub(super) fn lines(message: &Message, framing: Framing, keep_alive: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    let mut head =
-        ResponseHead::new(&mut out, message.status).header("Date", HttpDate::from(SystemTime::now()));
+    let head = match &message.reason {
+        Some(reason) => ResponseHead::with_reason(&mut out, message.status, reason),
+        None => ResponseHead::new(&mut out, message.status),
+    };
+    let mut head = head.header("Date", HttpDate::from(SystemTime::now()));
     for (name, value) in &message.headers {
         // A mirror's own date is kept from its answer, ours stands already.
         if name != http::header::DATE {

@@ -15,7 +15,9 @@ use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// minute and let it go on.
 const STALL: Duration = Duration::from_secs(300);
 /// The most bytes handed to the system at once, so that other files get their turn.
-const MAX_SEND: u64 = 1 << 20;
+const MAX_SEND: u64 = 16 << 20;
+/// How long a thread waits for a client that takes what is sent, before it is of use to others.
+const PROMPT_MS: i64 = 20;
 /// How long, and for how many bytes, a client is listened to after our last word, so
 /// that the system does not tear that away from it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -61,7 +63,7 @@ impl Socket {
             let (socket, file) = (Arc::clone(&self.0), Arc::clone(file));
             let part = at..range.end.min(at.saturating_add(MAX_SEND));
             // On a thread that may block: the file may not be in memory.
-            let sent = smol::unblock(move || send_some(socket.get_ref(), &file, part)).await;
+            let sent = smol::unblock(move || send_promptly(socket.get_ref(), &file, part)).await;
             match sent {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(sent) => at += sent,
@@ -75,9 +77,14 @@ impl Socket {
         Ok(())
     }
 
+    /// Tells the other side that nothing follows; it may still speak.
+    pub(super) fn say_no_more(&self) -> io::Result<()> {
+        self.0.get_ref().shutdown(Shutdown::Write)
+    }
+
     /// Says no more, and reads away for a moment what the client still sends.
     pub(super) async fn finish(&self) {
-        if self.0.get_ref().shutdown(Shutdown::Write).is_err() {
+        if self.say_no_more().is_err() {
             return;
         }
         let drain = async {
@@ -103,6 +110,30 @@ async fn within<T>(limit: Duration, operation: impl Future<Output = io::Result<T
         Err(io::ErrorKind::TimedOut.into())
     };
     operation.or(late).await
+}
+
+/// Sends the beginning of a range, as much as the client takes without making us wait. Going
+/// back and forth between threads would take longer than a client that is near.
+fn send_promptly(socket: &TcpStream, file: &File, range: Range<u64>) -> io::Result<u64> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut at = range.start;
+    while at < range.end {
+        match send_some(socket, file, at..range.end) {
+            Ok(0) => break,
+            Ok(sent) => at += sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let writable = &mut [PollFd::new(socket, PollFlags::OUT)];
+                let limit = Timespec { tv_sec: 0, tv_nsec: PROMPT_MS * 1_000_000 };
+                if poll(writable, Some(&limit)) != Ok(1) {
+                    // What was sent is told first.
+                    return if at > range.start { Ok(at - range.start) } else { Err(error) };
+                }
+            }
+            Err(error) if at > range.start && error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(at - range.start)
 }
 
 /// Sends the beginning of a range, as much as the socket takes without blocking.

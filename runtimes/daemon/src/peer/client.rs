@@ -12,19 +12,20 @@ use http::header::{HOST, HeaderValue, RANGE, USER_AGENT};
 use http_body_util::Empty;
 use khashmir::claim::encode_path;
 use khashmir::download::Failure;
+use khashmir_apt::url::Scheme;
 use smol::future::FutureExt as _;
+use smol::lock::SemaphoreGuardArc;
 
 use crate::upstream::connect::{connect, handshake};
-use crate::upstream::pool::{Lease, Pool, Sender};
+use crate::upstream::pool::{Host, Lease, Pool, Sender};
 use crate::upstream::{Fault, Response};
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// From a request to the head of its answer, and from one byte of that to the next.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one request in all: the pieces of a peer slower than this are had sooner elsewhere.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Connections to one address at a time, over all files. Each file uses one.
+/// Connections to one address at a time, over all files that nobody waits for yet. Each file uses
+/// one.
 const PER_ADDRESS: usize = 4;
 
 /// The client towards all peers.
@@ -32,6 +33,10 @@ const PER_ADDRESS: usize = 4;
 pub struct Client {
     pool: Arc<Pool>,
 }
+
+/// The right to ask one peer for something.
+#[derive(Debug)]
+pub struct Place(SemaphoreGuardArc);
 
 /// What to ask a peer for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,11 @@ pub enum Wanted {
         range: Range<u64>,
         /// The file's length in bytes.
         of: u64,
+    },
+    /// The head alone of a file's answer, which tells its length.
+    Head {
+        /// The file's hash.
+        hash: [u8; 32],
     },
     /// Piece hashes, as `{t: …}`.
     PieceHashes {
@@ -100,28 +110,51 @@ impl Default for Client {
 }
 
 impl Client {
+    /// Waits until one more request may run towards `peer`.
+    pub async fn place(&self, peer: SocketAddr) -> Place {
+        Place(self.pool.permit(&host(peer)).await)
+    }
+
     /// Asks `peer`, an address that may be dialled, for `wanted`; `progress` hears how many bytes
-    /// have come so far. Not one more byte is kept than was asked for.
+    /// have come so far. Not one more byte is kept than was asked for. With no
+    /// `place` it comes beside the others. How long it may take in all is
+    /// for who asks to decide.
     ///
     /// # Errors
     /// [`PeerError`], also for an answer that is anything else than what was asked for.
     pub async fn get(
         &self,
         peer: SocketAddr,
+        place: Option<Place>,
         wanted: &Wanted,
         progress: impl FnMut(u64),
     ) -> Result<Bytes, PeerError> {
-        let late = async {
-            smol::Timer::after(TOTAL_TIMEOUT).await;
-            Err(PeerError::interrupted(format!("not done within {} s", TOTAL_TIMEOUT.as_secs())))
-        };
-        async { read(self.send(peer, wanted).await?, wanted, progress).await }.or(late).await
+        read(self.send(peer, place, wanted).await?, wanted, progress).await
+    }
+
+    /// Asks `peer`, an address that may be dialled, how long the file with this hash is, in bytes.
+    ///
+    /// # Errors
+    /// [`PeerError`], also for an answer that does not tell.
+    pub async fn len_of(&self, peer: SocketAddr, hash: [u8; 32]) -> Result<u64, PeerError> {
+        let wanted = Wanted::Head { hash };
+        let response = self.send(peer, Some(self.place(peer).await), &wanted).await?;
+        check(&response, &wanted)?;
+        let len = response.content_length();
+        // Nothing comes, and the connection can be used again.
+        response.body.drain().await;
+        len.ok_or_else(|| PeerError::interrupted("it does not tell the length"))
     }
 
     /// The head of the answer, by a connection that is open if there is one.
-    async fn send(&self, peer: SocketAddr, wanted: &Wanted) -> Result<Response, PeerError> {
-        let host = (peer.ip().to_string(), peer.port());
-        let mut permit = Some(self.pool.permit(&host).await);
+    async fn send(
+        &self,
+        peer: SocketAddr,
+        place: Option<Place>,
+        wanted: &Wanted,
+    ) -> Result<Response, PeerError> {
+        let host = host(peer);
+        let mut permit = place.map(|place| place.0);
         loop {
             let idle = self.pool.take_idle(&host);
             let was_idle = idle.is_some();
@@ -145,6 +178,10 @@ impl Client {
     }
 }
 
+fn host(peer: SocketAddr) -> Host {
+    (Scheme::Http, peer.ip().to_string(), peer.port())
+}
+
 async fn open(peer: SocketAddr) -> Result<Sender, PeerError> {
     let stream = connect(peer, CONNECT_TIMEOUT).await.map_err(PeerError::unreachable)?;
     handshake(stream).await.map_err(PeerError::unreachable)
@@ -161,11 +198,14 @@ async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T
 fn message(peer: SocketAddr, wanted: &Wanted) -> http::Request<Empty<Bytes>> {
     let mut message = http::Request::new(Empty::new());
     let path = match wanted {
-        Wanted::File { hash, .. } | Wanted::Part { hash, .. } => encode_path(hash),
+        Wanted::File { hash, .. } | Wanted::Part { hash, .. } | Wanted::Head { hash } => encode_path(hash),
         Wanted::PieceHashes { sha1, .. } => encode_path(sha1),
     };
     // An encoded path has no character that a URI has not, nor an address one that a field has not.
     *message.uri_mut() = path.parse().unwrap_or_default();
+    if matches!(wanted, Wanted::Head { .. }) {
+        *message.method_mut() = http::Method::HEAD;
+    }
     let headers = message.headers_mut();
     if let Ok(host) = HeaderValue::from_str(&peer.to_string()) {
         headers.insert(HOST, host);
@@ -215,6 +255,7 @@ fn check(response: &Response, wanted: &Wanted) -> Result<u64, PeerError> {
         Wanted::File { len, .. } => (StatusCode::OK, *len),
         Wanted::Part { range, .. } => (StatusCode::PARTIAL_CONTENT, range.end - range.start),
         Wanted::PieceHashes { max_len, .. } => (StatusCode::OK, *max_len),
+        Wanted::Head { .. } => (StatusCode::OK, u64::MAX),
     };
     if status != expected {
         return Err(PeerError::interrupted(format!("it answered {status}, not {expected}")));
@@ -228,7 +269,7 @@ fn check(response: &Response, wanted: &Wanted) -> Result<u64, PeerError> {
         }
     }
     let fits = |len: u64| match wanted {
-        Wanted::PieceHashes { .. } => len <= max_len,
+        Wanted::PieceHashes { .. } | Wanted::Head { .. } => len <= max_len,
         _ => len == max_len,
     };
     match response.content_length() {

@@ -19,12 +19,15 @@ use super::Server;
 use super::body::{self, Body};
 use super::connection::Activity;
 use crate::Context;
+use crate::shares::SharedFile;
 
 /// Something that peers may have.
 #[derive(Debug)]
 enum Content {
     /// A file, and its length in bytes.
     File(File, u64),
+    /// A file that a person shares.
+    Shared(SharedFile),
     /// Piece hashes, as `{t: …}`.
     PieceHashes(Bytes),
 }
@@ -54,7 +57,12 @@ pub(super) async fn answer(
             set(&mut response, CONTENT_TYPE, HeaderValue::from_static("application/x-bencoded"));
             response
         }
-        Content::File(file, len) => of_file(server, activity, request, file, len),
+        Content::File(file, len) => of_file(request, len, |range| {
+            body::of_file(Arc::clone(server), Arc::clone(activity), file, range)
+        }),
+        Content::Shared(file) => of_file(request, file.len, |range| {
+            body::of_shared(Arc::clone(server), Arc::clone(activity), file, range)
+        }),
     };
     match response.status() {
         StatusCode::RANGE_NOT_SATISFIABLE => uploads.refused.increment(),
@@ -67,7 +75,7 @@ pub(super) async fn answer(
 }
 
 /// What is here under the hash that the path names, and may be given away: files that an index
-/// listed, and piece hashes of such.
+/// listed or a person shares, and piece hashes of such.
 async fn find(context: &Arc<Context>, request: &Request<Incoming>) -> Option<Content> {
     let hash = decode_path(request.uri().path_and_query()?.as_str().as_bytes()).ok()?;
     let context = Arc::clone(context);
@@ -75,16 +83,26 @@ async fn find(context: &Arc<Context>, request: &Request<Incoming>) -> Option<Con
         (Ok(sha256), _) => {
             let sha256 = Sha256(sha256);
             // Looked at first, so that asking for what is not for peers does not count as its use.
-            context.cache.is_from_index(&sha256).then_some(())?;
-            let cached = context.cache.open_file(&sha256)?;
-            Some(Content::File(cached.file, cached.verified.len()))
+            if context.cache.is_from_index(&sha256)
+                && let Some(cached) = context.cache.open_file(&sha256)
+            {
+                return Some(Content::File(cached.file, cached.verified.len()));
+            }
+            let shared = context.shares.open_file(&sha256);
+            let shared = shared.inspect_err(|error| tracing::warn!(%error, "cannot look up what is shared"));
+            Some(Content::Shared(shared.ok()??))
         }
         (_, Ok(sha1)) => {
-            let hashes = context.cache.piece_hashes_by_sha1(&sha1);
+            let cached = context.cache.piece_hashes_by_sha1(&sha1);
+            let hashes = cached.and_then(|cached| match cached {
+                Some(hashes) => {
+                    let (pieces, _) = hashes.as_chunks::<20>();
+                    Ok(Some(PieceHashes::new(pieces.to_vec())))
+                }
+                None => context.shares.piece_hashes_by_sha1(&sha1),
+            });
             let hashes = hashes.inspect_err(|error| tracing::warn!(%error, "cannot read piece hashes"));
-            let hashes = hashes.ok()??;
-            let (pieces, _) = hashes.as_chunks::<20>();
-            Some(Content::PieceHashes(PieceHashes::new(pieces.to_vec()).encode().into()))
+            Some(Content::PieceHashes(hashes.ok()??.encode().into()))
         }
         _ => None,
     })
@@ -92,11 +110,9 @@ async fn find(context: &Arc<Context>, request: &Request<Incoming>) -> Option<Con
 }
 
 fn of_file(
-    server: &Arc<Server>,
-    activity: &Arc<Activity>,
     request: &Request<Incoming>,
-    file: File,
     len: u64,
+    content: impl FnOnce(Range<u64>) -> Body,
 ) -> Response<Body> {
     let headers = request.headers();
     // Nothing here has a validator that an If-Range could match (RFC 9110, section 13.1.5).
@@ -106,7 +122,7 @@ fn of_file(
         if range.is_empty() {
             return body::empty();
         }
-        body::of_file(Arc::clone(server), Arc::clone(activity), file, range)
+        content(range)
     };
     let mut response = match range.map_or(Resolved::Whole, |range| range.resolve(len)) {
         Resolved::Whole => with_body(StatusCode::OK, len, body(0..len)),

@@ -2,15 +2,18 @@
 //! kept is better than none: it is served as it is while the mirror cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use event_listener::Event;
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     LAST_MODIFIED,
 };
-use khashmir_apt::http::{RequestHead, Validators};
+use khashmir_apt::http::{Method, RequestHead, Validators};
 use khashmir_apt::url::Upstream;
 use smol::future::FutureExt as _;
 use smol::lock::OnceCell;
@@ -18,7 +21,8 @@ use smol::lock::OnceCell;
 use super::Proxy;
 use crate::Context;
 use crate::database::{Document, MAX_DOCUMENT_BYTES};
-use crate::listener::{Answer, Content, Message};
+use crate::listener::{Answer, Content, Later, Message};
+use crate::problems::Kind;
 use crate::upstream::{Client, Fault, Rejection, Request};
 
 /// What one round to the mirror came to, for everyone who waited for it.
@@ -46,17 +50,97 @@ struct Kept {
 pub(super) struct Documents {
     context: Arc<Context>,
     client: Arc<Client>,
-    rounds: Mutex<HashMap<String, Round>>,
+    rounds: Mutex<HashMap<String, Arc<Round>>>,
 }
 
-type Round = Arc<OnceCell<Refreshed>>;
+/// One round to the mirror.
+#[derive(Debug, Default)]
+struct Round {
+    outcome: OnceCell<Refreshed>,
+    /// Clients that wait for it.
+    waiting: AtomicUsize,
+    /// What the mirror sends, once it has begun: without its body, and how long that will be.
+    coming: Mutex<Option<(Document, u64)>>,
+    began: Event,
+}
+
+impl Round {
+    /// The mirror begins to send a document.
+    fn begin(&self, document: Document, len: u64) {
+        *self.coming() = Some((document, len));
+        self.began.notify(usize::MAX);
+    }
+
+    /// Waits until the mirror has begun.
+    async fn begun(&self) {
+        loop {
+            let began = self.began.listen();
+            if self.coming().is_some() {
+                return;
+            }
+            began.await;
+        }
+    }
+
+    fn coming(&self) -> MutexGuard<'_, Option<(Document, u64)>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Proxy {
-    /// Answers with what the mirror has now; a client that has it already is told so.
-    pub(super) async fn answer_document(&self, request: &RequestHead, url: &Upstream) -> Answer {
-        match self.documents.refreshed(url, self).await {
+    /// Answers with what the mirror has now; a client that has it already is told so. Once the mirror
+    /// has begun to send, however slowly, the client's answer has begun, too.
+    pub(super) async fn answer_document(self: &Arc<Self>, request: RequestHead, url: Upstream) -> Answer {
+        let round = self.documents.round(&url);
+        let promised: Arc<OnceLock<Validators>> = Arc::default();
+        let mut settled = {
+            let (proxy, request, round, promised) =
+                (Arc::clone(self), request.clone(), Arc::clone(&round), Arc::clone(&promised));
+            Box::pin(async move {
+                let refreshed = proxy.documents.refreshed(&url, round, &proxy).await;
+                match (&refreshed, promised.get()) {
+                    // Its client would take the one for the other when it asks next.
+                    (Refreshed::Document(kept), Some(promised))
+                        if validators(&kept.document) != *promised =>
+                    {
+                        Answer::Cut(
+                            "the mirror has another document than the one it had begun to send".into(),
+                        )
+                    }
+                    _ => proxy.answer_refreshed(&request, refreshed),
+                }
+            })
+        };
+        if request.method == Method::Head {
+            return settled.await;
+        }
+        let begun = async {
+            round.begun().await;
+            None
+        };
+        if let Some(answer) = async { Some((&mut settled).await) }.or(begun).await {
+            return answer;
+        }
+        let promise = move || {
+            let coming = round.coming();
+            let (document, len) = coming.as_ref()?;
+            let validators = validators(document);
+            let omitted = |range: Range<u64>| Content::Omitted(Some(range.end - range.start));
+            let message = answer(&request, document, *len, omitted);
+            let has_content = matches!(message.content, Content::Omitted(_));
+            // The first is what the client is told.
+            has_content.then(|| promised.set(validators).ok().map(|_| message)).flatten()
+        };
+        Answer::Later(Later { promise: Box::new(promise), settled })
+    }
+
+    fn answer_refreshed(&self, request: &RequestHead, refreshed: Refreshed) -> Answer {
+        match refreshed {
             Refreshed::Document(kept) => {
-                let message = answer(request, &kept);
+                let message = answer(request, &kept.document, kept.body.len() as u64, |range| {
+                    // Within the body, whose length fits in memory.
+                    Content::Bytes(kept.body.slice(range.start as usize..range.end as usize))
+                });
                 if let (Content::Bytes(bytes), 200 | 206) = (&message.content, message.status) {
                     let counters = &self.context.stats.apt;
                     let counter = match kept.is_new {
@@ -73,20 +157,25 @@ impl Proxy {
     }
 }
 
-fn answer(request: &RequestHead, kept: &Kept) -> Message {
-    let Document { last_modified, etag, content_type, .. } = &kept.document;
-    let validators = Validators {
-        etag: etag.clone(),
-        last_modified: last_modified.as_ref().and_then(|date| date.parse().ok()),
-    };
-    let mut message = Message::of_file(request, &validators, kept.body.len() as u64, |range| {
-        // Within the body, whose length fits in memory.
-        Content::Bytes(kept.body.slice(range.start as usize..range.end as usize))
-    });
-    if let (Some(content_type), 200 | 206) = (content_type, message.status) {
+/// The answer to a client for a document of `len` bytes.
+fn answer(
+    request: &RequestHead,
+    document: &Document,
+    len: u64,
+    content: impl FnOnce(Range<u64>) -> Content,
+) -> Message {
+    let mut message = Message::of_file(request, &validators(document), len, content);
+    if let (Some(content_type), 200 | 206) = (&document.content_type, message.status) {
         message.set(CONTENT_TYPE, content_type);
     }
     message
+}
+
+fn validators(document: &Document) -> Validators {
+    Validators {
+        etag: document.etag.clone(),
+        last_modified: document.last_modified.as_ref().and_then(|date| date.parse().ok()),
+    }
 }
 
 impl Kept {
@@ -101,28 +190,28 @@ impl Documents {
         Self { context, client, rounds: Mutex::default() }
     }
 
+    /// The round that is under way, or a new one.
+    fn round(&self, url: &Upstream) -> Arc<Round> {
+        Arc::clone(self.rounds().entry(url.to_string()).or_default())
+    }
+
     /// Asks the mirror, once for all who ask meanwhile.
-    async fn refreshed(&self, url: &Upstream, proxy: &Proxy) -> Refreshed {
-        let key = url.to_string();
-        let waiting = Waiting {
-            documents: self,
-            round: Arc::clone(self.rounds().entry(key.clone()).or_default()),
-            key,
-        };
+    async fn refreshed(&self, url: &Upstream, round: Arc<Round>, proxy: &Proxy) -> Refreshed {
+        let waiting = Waiting::new(self, round, url.to_string());
         let round = async {
-            let refreshed = self.refresh(url, &waiting.key).await;
+            let refreshed = self.refresh(url, &waiting.key, &waiting.round).await;
             if let Refreshed::Document(kept) = &refreshed {
                 proxy.teacher.learn_release(url, kept.body.clone()).await;
             }
             // Who asks from now on gets a round of their own.
-            self.rounds().remove(&waiting.key);
+            waiting.end_round();
             refreshed
         };
-        waiting.round.get_or_init(|| round).await.clone()
+        waiting.round.outcome.get_or_init(|| round).await.clone()
     }
 
     /// One round: conditional if the document was had before.
-    async fn refresh(&self, url: &Upstream, key: &str) -> Refreshed {
+    async fn refresh(&self, url: &Upstream, key: &str, round: &Round) -> Refreshed {
         let (context, kept_key) = (Arc::clone(&self.context), key.to_owned());
         let known = smol::unblock(move || context.database.document(&kept_key)).await;
         let known = known.unwrap_or_else(|error| {
@@ -133,19 +222,19 @@ impl Documents {
         request.headers = conditions(known.as_ref());
         let limit = Duration::from_secs(self.context.config.mirror.kept_release_after_seconds);
         let until = known.as_ref().map(|_| Instant::now() + limit);
-        let unconfirmed = &self.context.stats.releases.unconfirmed;
+        let problems = &self.context.problems;
         let mut patience = self.client.patience();
         let fault = loop {
-            let fault = match self.ask(&request, known.as_ref(), until).await {
+            let fault = match self.ask(&request, known.as_ref(), until, round).await {
                 Ok((document, is_new)) => {
                     if is_new {
                         self.keep(key, &document).await;
                     }
-                    unconfirmed.remove(key);
+                    problems.end_with(Kind::Release, key);
                     return Refreshed::Document(Arc::new(Kept::new(document, is_new)));
                 }
                 Err(NotGiven::Rejected(rejection)) => {
-                    unconfirmed.remove(key);
+                    problems.end_with(Kind::Release, key);
                     return Refreshed::Rejected(Arc::new(rejection));
                 }
                 Err(NotGiven::Fault(fault)) => fault,
@@ -158,9 +247,10 @@ impl Documents {
         match known {
             Some(document) if matches!(fault, Fault::Transient { .. }) => {
                 let of = document.last_modified.as_deref().unwrap_or("an unknown date");
-                tracing::warn!(%url, %fault, of, "the mirror cannot be asked: served as it is kept");
-                self.context.stats.releases.served_unconfirmed.increment();
-                unconfirmed.insert(key, &fault.to_string());
+                let text =
+                    format!("{url}, of {of}, is served as it is kept: its mirror cannot be asked: {fault}");
+                problems.begin_with(Kind::Release, key, text);
+                self.context.stats.apt.releases_unconfirmed.increment();
                 Refreshed::Document(Arc::new(Kept::new(document, false)))
             }
             _ => {
@@ -177,6 +267,7 @@ impl Documents {
         request: &Request,
         known: Option<&Document>,
         until: Option<Instant>,
+        round: &Round,
     ) -> Result<(Document, bool), NotGiven> {
         let in_vain = || Fault::transient("no answer in time");
         let response = before(until, self.client.send(request)).await.ok_or_else(in_vain)??;
@@ -192,9 +283,14 @@ impl Documents {
                 };
                 let (last_modified, etag) = (text(LAST_MODIFIED), text(ETAG));
                 let content_type = text(CONTENT_TYPE);
+                let mut document = Document { last_modified, etag, content_type, body: Vec::new() };
+                if let Some(len) = response.content_length() {
+                    round.begin(document.clone(), len);
+                }
                 let body = response.body.read_to_end(MAX_DOCUMENT_BYTES).await?;
                 self.client.count_bytes(body.len());
-                Ok((Document { last_modified, etag, content_type, body: body.into() }, true))
+                document.body = body.into();
+                Ok((document, true))
             }
             (status, _) if status.is_success() || status == StatusCode::NOT_MODIFIED => {
                 Err(Fault::transient(format!("the mirror answered {status}")).into())
@@ -211,7 +307,7 @@ impl Documents {
         }
     }
 
-    fn rounds(&self) -> MutexGuard<'_, HashMap<String, Round>> {
+    fn rounds(&self) -> MutexGuard<'_, HashMap<String, Arc<Round>>> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -244,15 +340,28 @@ impl From<Fault> for NotGiven {
 struct Waiting<'a> {
     documents: &'a Documents,
     key: String,
-    round: Round,
+    round: Arc<Round>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(documents: &'a Documents, round: Arc<Round>, key: String) -> Self {
+        round.waiting.fetch_add(1, Ordering::Relaxed);
+        Self { documents, key, round }
+    }
+
+    /// Who asks from now on gets another round.
+    fn end_round(&self) {
+        let mut rounds = self.documents.rounds();
+        if rounds.get(&self.key).is_some_and(|round| Arc::ptr_eq(round, &self.round)) {
+            rounds.remove(&self.key);
+        }
+    }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut rounds = self.documents.rounds();
-        let is_last = Arc::strong_count(&self.round) == 2;
-        if is_last && rounds.get(&self.key).is_some_and(|round| Arc::ptr_eq(round, &self.round)) {
-            rounds.remove(&self.key);
+        if self.round.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.end_round();
         }
     }
 }

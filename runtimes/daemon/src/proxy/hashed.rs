@@ -5,26 +5,25 @@ use std::sync::Arc;
 use khashmir_apt::Sha256;
 use khashmir_apt::archive::DistsPath;
 use khashmir_apt::http::{Method, RequestHead, Validators};
+use khashmir_apt::url::Upstream;
 
 use super::Proxy;
-use crate::fetch::{Obtained, Wanted};
+use crate::fetch::{Kept, Obtained, Wanted};
 use crate::listener::{Answer, Content, Growing, Message};
 
 impl Proxy {
     /// Answers from the cache, or from the fetch that the request starts or joins.
-    pub(super) async fn answer_hashed(&self, request: RequestHead, wanted: Wanted) -> Answer {
+    pub(super) async fn answer_hashed(&self, request: RequestHead, url: Upstream, wanted: Wanted) -> Answer {
         let validators = validators(wanted.newest.sha256);
         if request.is_not_modified(&validators) {
             return Answer::Message(Message::of_file(&request, &validators, 0, |_| Content::None));
         }
         if request.method == Method::Head {
-            return self.answer_head(request, wanted).await;
+            return self.answer_head(request, url, wanted).await;
         }
         // Taken before the client can know the index, so that its next request waits.
-        let lesson = DistsPath::parse(&wanted.url.path)
-            .filter(|_| wanted.from_index)
-            .map(|_| self.teacher.begin(&wanted.url));
-        let url = wanted.url.clone();
+        let lesson =
+            DistsPath::parse(&url.path).filter(|_| wanted.from_index).map(|_| self.teacher.begin(&url));
         let obtained = match self.fetches.obtain(wanted).await {
             Ok(obtained) => obtained,
             // The client does not need it to be kept.
@@ -34,13 +33,12 @@ impl Proxy {
             }
         };
         match obtained {
-            Obtained::Cached(cached) => {
-                let (verified, file) = (cached.verified, Arc::new(cached.file));
+            Obtained::Cached(Kept { verified, file }) => {
                 if let Some(lesson) = lesson {
                     lesson.learn_index(verified, Arc::clone(&file));
                 }
                 Answer::Message(Message::of_file(&request, &validators, verified.len(), |range| {
-                    Content::Cached(file, range)
+                    Content::Cached(verified.sha256(), file, range)
                 }))
             }
             Obtained::Fetching(fetch) => {
@@ -54,14 +52,14 @@ impl Proxy {
 
     /// A file that is not here is asked for at the mirror, which knows whether it
     /// still has it.
-    async fn answer_head(&self, request: RequestHead, wanted: Wanted) -> Answer {
+    async fn answer_head(&self, request: RequestHead, url: Upstream, wanted: Wanted) -> Answer {
         let sha256 = wanted.newest.sha256;
         if let Some(len) = self.fetches.known_len(sha256).await {
             let omitted = |_| Content::Omitted(Some(len));
             let message = Message::of_file(&request, &validators(sha256), len, omitted);
             return Answer::Message(message);
         }
-        match self.pass(&request, wanted.url).await {
+        match self.pass(&request, url).await {
             Answer::Message(theirs) if theirs.status == 200 => {
                 let omitted = |_| theirs.content;
                 let mut message = Message::of_file(&request, &validators(sha256), 0, omitted);

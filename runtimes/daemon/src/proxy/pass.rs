@@ -35,7 +35,7 @@ fn passed_on(response: Response, head_only: bool) -> Message {
         _ if head_only => Content::Omitted(len),
         _ => Content::Stream(response.body, len),
     };
-    Message { status: response.status.as_u16(), headers, content }
+    Message { status: response.status.as_u16(), reason: None, headers, content }
 }
 
 /// The client's range and conditions, as the mirror is to weigh them.

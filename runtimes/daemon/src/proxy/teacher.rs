@@ -78,7 +78,7 @@ impl Teacher {
         let (context, place) = (Arc::clone(&self.context), url.clone());
         let learnt = smol::unblock(move || {
             let catalog = &context.catalog;
-            let suite = catalog.learn_release(&place.authority(), &place.path, &body)?;
+            let suite = catalog.learn_release(&place.site(), &place.path, &body)?;
             catalog.missing_indexes(&suite).map_err(LearnError::Database)
         });
         match learnt.await {
@@ -93,7 +93,7 @@ impl Teacher {
     /// Begins a lesson about the mirror of `url`: until it is dropped, clients that ask
     /// that mirror for unknown files wait a while.
     pub(super) fn begin(self: &Arc<Self>, url: &Upstream) -> Lesson {
-        let mirror = url.authority();
+        let mirror = url.site();
         let lesson = Lesson { teacher: Arc::clone(self), mirror };
         let mut lessons = self.lessons();
         let waited_for_until = Instant::now() + MAX_WAIT;
@@ -117,7 +117,7 @@ impl Teacher {
     /// Waits until there may be more in the catalog than after so many `steps`. Returns false
     /// instead when no lesson about the mirror of `url` is under way, or none worth waiting for.
     pub(super) async fn has_more(&self, url: &Upstream, steps: u64) -> bool {
-        let mirror = url.authority();
+        let mirror = url.site();
         loop {
             let stepped = self.stepped.listen();
             let until = {
@@ -181,13 +181,15 @@ impl Lesson {
     async fn fetch_indexes(self, release: Upstream, missing: Vec<IndexWanted>) {
         for IndexWanted { path, expected } in missing {
             let _turn = self.teacher.background.acquire().await;
-            let url = release.with_path(path);
+            let url = Some(release.with_path(path));
             let wanted = Wanted { url, newest: expected.into(), older: Vec::new(), from_index: true };
             match self.teacher.fetches.obtain(wanted).await {
-                Ok(Obtained::Cached(cached)) => {
-                    self.read(cached.verified, Arc::new(cached.file)).await;
+                Ok(Obtained::Cached(kept)) => {
+                    self.read(kept.verified, kept.file).await;
                 }
                 Ok(Obtained::Fetching(fetch)) => {
+                    // Clients may wait for what it names.
+                    fetch.want();
                     let ended = async {
                         fetch.wait_until(|progress| progress.state.is_final()).await;
                         true

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::database::DatabaseError;
+use crate::upstream::AuthoritiesError;
 
 /// Why the daemon did not start. Its text says what to do.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ use crate::database::DatabaseError;
 pub enum StartError {
     /// The configuration lacks something.
     Config(ConfigError),
+    /// The file of authorities that the configuration names cannot be used.
+    Authorities(AuthoritiesError),
     /// The data directory cannot be made or written.
     DataDir {
         /// The directory.
@@ -52,6 +55,13 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The recording cannot be begun.
+    Recording {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The database cannot be opened.
     Database(DatabaseError),
     /// The system refused something that it should not.
@@ -72,11 +82,18 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Database(error) => error.fmt(f),
-            Self::DataDir { path, source } => write!(
-                f,
-                "cannot use the data directory {}: {source}; name a writable one with --data-dir DIR",
-                path.display()
-            ),
+            Self::Authorities(error) => {
+                write!(f, "{error}; name another file in `ca_file` under [mirror], or none")
+            }
+            Self::DataDir { path, source } => {
+                write!(f, "cannot use the data directory {}: {source}; ", path.display())?;
+                if source.kind() == io::ErrorKind::PermissionDenied {
+                    f.write_str(
+                        "run the daemon as the user that it belongs to, make it yours with `chown -R`, or ",
+                    )?;
+                }
+                f.write_str("name a writable one with --data-dir DIR")
+            }
             Self::InUse { path, process } => {
                 write!(f, "another daemon keeps its data in {}", path.display())?;
                 if let Some(process) = process {
@@ -97,8 +114,17 @@ impl fmt::Display for StartError {
                 };
                 write!(f, "cannot listen on {address} for {what}: {source}; ")?;
                 match source.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        write!(f, "stop the program that uses it, or choose another with {option}")
+                    io::ErrorKind::AddrInUse => write!(
+                        f,
+                        "stop the program that uses it (`ss -lntup 'sport = :{}'` names it), or choose another with {option}",
+                        address.port()
+                    ),
+                    io::ErrorKind::AddrNotAvailable => write!(
+                        f,
+                        "this machine has no such address (`ip address` shows those that it has); choose another with {option}"
+                    ),
+                    io::ErrorKind::PermissionDenied => {
+                        write!(f, "ports below 1024 are root's; choose another with {option}")
                     }
                     _ => write!(f, "choose another with {option}"),
                 }
@@ -113,6 +139,11 @@ impl fmt::Display for StartError {
                 "cannot make the control socket {}: {source}; name a writable directory with a short path with --data-dir DIR",
                 path.display()
             ),
+            Self::Recording { path, source } => write!(
+                f,
+                "cannot record to {}: {source}; name another file with --record FILE or --record-blinded FILE (in the configuration: [recording] file)",
+                path.display()
+            ),
             Self::Runtime(source) => write!(f, "cannot start: {source}"),
         }
     }
@@ -123,10 +154,12 @@ impl Error for StartError {
         match self {
             Self::Config(error) => Some(error),
             Self::Database(error) => Some(error),
+            Self::Authorities(error) => Some(error),
             Self::DataDir { source, .. }
             | Self::Bind { source, .. }
             | Self::Cache { source, .. }
             | Self::Control { source, .. }
+            | Self::Recording { source, .. }
             | Self::Runtime(source) => Some(source),
             Self::InUse { .. } => None,
         }
@@ -139,8 +172,29 @@ impl From<ConfigError> for StartError {
     }
 }
 
+impl From<AuthoritiesError> for StartError {
+    fn from(error: AuthoritiesError) -> Self {
+        Self::Authorities(error)
+    }
+}
+
 impl From<DatabaseError> for StartError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_used_is_named_with_who_may() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let text = StartError::DataDir { path: "/d".into(), source: denied() }.to_string();
+        assert!(text.contains("/d") && text.contains("chown") && text.contains("--data-dir"), "{text}");
+        let address = ([127, 0, 0, 1], 80).into();
+        let text = StartError::Bind { service: Service::Proxy, address, source: denied() }.to_string();
+        assert!(text.contains("127.0.0.1:80") && text.contains("1024") && text.contains("--proxy"), "{text}");
     }
 }

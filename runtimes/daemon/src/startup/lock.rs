@@ -33,11 +33,10 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        // For whoever finds it taken.
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed)?;
+        // For whoever finds it taken, who can do without.
+        let line = format!("{}\n", std::process::id());
+        let _unwritten =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()));
         Ok(Self { _file: file })
     }
 }

@@ -3,9 +3,10 @@
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use khashmir_apt::url::Upstream;
+use khashmir_apt::url::{Scheme, Upstream};
 use smol::Async;
 use smol::future::FutureExt as _;
+use smol::io::{AsyncRead, AsyncWrite};
 use smol_hyper::rt::FuturesIo;
 
 use super::pool::Sender;
@@ -18,19 +19,50 @@ const MAX_ADDRESSES: usize = 4;
 /// What one address gets at least, when several share the connect timeout.
 const SHORTEST_TRY: Duration = Duration::from_secs(2);
 /// The longest response head taken, and the most read at once, in bytes.
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 128 * 1024;
 
-/// Resolves the target's host, checks each address, and opens a connection to the
-/// first that answers.
+/// Opens a connection for requests to the target's host.
 pub(super) async fn open(context: &Context, target: &Upstream) -> Result<Sender, Fault> {
-    let timeout = Duration::from_secs(context.config.mirror.connect_timeout_seconds);
+    let timeout = timeout(context);
     let addresses = allowed(&context.sources, target, resolve(target, timeout).await?)?;
+    let stream = first_that_answers(target, addresses, timeout).await?;
+    match target.scheme {
+        Scheme::Http => handshake(stream).await,
+        Scheme::Https => handshake(context.tls.connect(target, stream, timeout).await?).await,
+    }
+}
+
+/// Opens a connection to the target's host; if the caller allows it by its name, at whatever
+/// address.
+pub(super) async fn open_tunnel(
+    context: &Context,
+    target: &Upstream,
+    named: bool,
+) -> Result<Async<TcpStream>, Fault> {
+    let timeout = timeout(context);
+    let mut addresses = resolve(target, timeout).await?;
+    if !named {
+        addresses = allowed(&context.sources, target, addresses)?;
+    }
+    first_that_answers(target, addresses, timeout).await
+}
+
+fn timeout(context: &Context) -> Duration {
+    Duration::from_secs(context.config.mirror.connect_timeout_seconds)
+}
+
+async fn first_that_answers(
+    target: &Upstream,
+    mut addresses: Vec<SocketAddr>,
+    timeout: Duration,
+) -> Result<Async<TcpStream>, Fault> {
+    addresses.truncate(MAX_ADDRESSES);
     let share = timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let limit = share.max(SHORTEST_TRY).min(timeout);
     let mut last = Fault::transient(format!("{} has no address", target.host));
     for address in addresses {
         match connect(address, limit).await {
-            Ok(stream) => return handshake(stream).await,
+            Ok(stream) => return Ok(stream),
             Err(reason) => {
                 last = Fault::transient(format!("{} at {address}: {reason}", target.authority()));
             }
@@ -64,7 +96,6 @@ fn allowed(
     let allowed: Vec<SocketAddr> = addresses
         .into_iter()
         .filter(|address| sources.may_dial(&target.host, target.port, address.ip()))
-        .take(MAX_ADDRESSES)
         .collect();
     if allowed.is_empty() {
         return Err(Fault::Refused(format!(
@@ -83,13 +114,16 @@ pub(crate) async fn connect(address: SocketAddr, limit: Duration) -> Result<Asyn
         smol::Timer::after(limit).await;
         Err(std::io::ErrorKind::TimedOut.into())
     };
-    Async::<TcpStream>::connect(address).or(late).await.map_err(|error| error.to_string())
+    let stream = Async::<TcpStream>::connect(address).or(late).await.map_err(|error| error.to_string())?;
+    // Requests are small and waited for; a failure here only costs time.
+    let _ = stream.get_ref().set_nodelay(true);
+    Ok(stream)
 }
 
 /// Makes a connection one for HTTP/1.1 requests.
-pub(crate) async fn handshake(stream: Async<TcpStream>) -> Result<Sender, Fault> {
-    // Requests are small and waited for; a failure here only costs time.
-    let _ = stream.get_ref().set_nodelay(true);
+pub(crate) async fn handshake(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<Sender, Fault> {
     let (sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(BUFFER)
         .handshake(FuturesIo::new(stream))

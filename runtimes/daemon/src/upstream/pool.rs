@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http1::SendRequest;
+use khashmir_apt::url::Scheme;
 use smol::lock::{Semaphore, SemaphoreGuardArc};
 
 /// How long an idle connection is worth keeping; mirrors close theirs after 5 s
@@ -18,8 +19,8 @@ const MAX_IDLE: usize = 64;
 /// The half of a connection that takes requests.
 pub(crate) type Sender = SendRequest<Empty<Bytes>>;
 
-/// A host's name or address, and a port.
-pub(crate) type Host = (String, u16);
+/// How it is spoken to, a host's name or address, and a port.
+pub(crate) type Host = (Scheme, String, u16);
 
 /// Connections by host and port.
 #[derive(Debug)]

@@ -3,18 +3,29 @@
 use http::header::LOCATION;
 use khashmir_apt::url::{Scheme, Upstream};
 
-use super::Response;
+use super::{Fault, Response};
 
-/// The target that a redirect within http names; `None` for every other response,
-/// which then passes as it is.
-pub(super) fn next(from: &Upstream, response: &Response) -> Option<Upstream> {
+/// The target that a redirect names; `None` for every other response, which then passes as
+/// it is.
+///
+/// # Errors
+/// [`Fault::Refused`] if it leads away from TLS: who asks for https wants no less, and apt
+/// itself does not follow such a one either.
+pub(super) fn next(from: &Upstream, response: &Response) -> Result<Option<Upstream>, Fault> {
     if !matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
+        return Ok(None);
     }
-    resolve(from, response.headers.get(LOCATION)?.to_str().ok()?.trim())
+    let location = response.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+    let target = location.and_then(|location| resolve(from, location.trim()));
+    match target {
+        Some(to) if from.scheme == Scheme::Https && to.scheme == Scheme::Http => {
+            Err(Fault::Refused(format!("{} redirects to {}, which is not https", from.site(), to.site())))
+        }
+        target => Ok(target),
+    }
 }
 
-/// Resolves a reference against `from` (RFC 3986, section 5), for http only.
+/// Resolves a reference against `from` (RFC 3986, section 5).
 fn resolve(from: &Upstream, location: &str) -> Option<Upstream> {
     let location = location.split('#').next().unwrap_or_default();
     // A colon before any slash ends a scheme.
@@ -32,7 +43,7 @@ fn resolve(from: &Upstream, location: &str) -> Option<Upstream> {
         };
         format!("{}://{}{folder}{location}", from.scheme, from.authority())
     };
-    Upstream::parse(&absolute).ok().filter(|target| target.scheme == Scheme::Http)
+    Upstream::parse(&absolute).ok()
 }
 
 #[cfg(test)]
@@ -57,11 +68,12 @@ mod tests {
         leads_to("/y?z", "http://a.example:8080/y?z");
         leads_to("y", "http://a.example:8080/debian/pool/y");
         leads_to("http://[::1]:9/y", "http://[::1]:9/y");
+        leads_to("https://b.example/y", "https://b.example/y");
     }
 
     #[test]
     fn what_is_not_http_is_not_followed() {
-        for location in ["https://b.example/y", "ftp:y", "", "http://", "http://u@b.example/"] {
+        for location in ["ftp:y", "", "http://", "http://u@b.example/"] {
             assert_eq!(resolve(&from(), location), None, "{location}");
         }
     }

@@ -23,6 +23,12 @@ pub enum Via {
     Proxy(SocketAddr),
     /// Through a prefix in the source's URI: `http://PROXY/MIRROR/debian`.
     Prefix(SocketAddr),
+    /// As `Proxy`, which asks the mirror over https: `http://HTTPS///MIRROR/debian`.
+    Https(SocketAddr),
+    /// As `Prefix`, and over https.
+    HttpsPrefix(SocketAddr),
+    /// Through a tunnel of the proxy: `https://MIRROR/debian`.
+    Tunnel(SocketAddr),
 }
 
 /// One machine's apt.
@@ -97,6 +103,11 @@ impl Apt {
             Via::Direct => (format!("http://{mirror}/debian"), "DIRECT".to_owned()),
             Via::Proxy(proxy) => (format!("http://{mirror}/debian"), format!("http://{proxy}")),
             Via::Prefix(proxy) => (format!("http://{proxy}/{mirror}/debian"), "DIRECT".to_owned()),
+            Via::Https(proxy) => (format!("http://HTTPS///{mirror}/debian"), format!("http://{proxy}")),
+            Via::HttpsPrefix(proxy) => {
+                (format!("http://{proxy}/HTTPS///{mirror}/debian"), "DIRECT".to_owned())
+            }
+            Via::Tunnel(proxy) => (format!("https://{mirror}/debian"), format!("http://{proxy}")),
         };
         let keyring = Archive::shared().keyring();
         fs::write(
@@ -127,6 +138,31 @@ impl Apt {
             ),
         )
         .unwrap();
+    }
+
+    /// Has these sources (sources.list(5), deb822) in place of the shared archive.
+    pub fn use_sources(&self, sources: &str) {
+        fs::write(self.path("etc/apt/sources.list.d/archive.sources"), sources).unwrap();
+    }
+
+    /// An index as apt has it now, unpacked, by its path below the suite.
+    #[track_caller]
+    pub fn list(&self, path: &str) -> String {
+        let ending = path.replace('/', "_");
+        let lists = fs::read_dir(self.path("var/lib/apt/lists")).unwrap();
+        let names: Vec<_> = lists.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let name = names.iter().find(|name| name.ends_with(&ending));
+        let name = name.unwrap_or_else(|| panic!("apt has no {path} in {names:?}"));
+        fs::read_to_string(self.path("var/lib/apt/lists").join(name)).unwrap()
+    }
+
+    /// `apt-get changelog`, its text.
+    pub fn changelog(&self, package: &str) -> String {
+        self.get(&["changelog", "--download-only", package]).wait().expect_success();
+        let file = self.path("work").join(format!("{package}.changelog"));
+        let text = fs::read_to_string(&file).unwrap();
+        fs::remove_file(file).unwrap();
+        text
     }
 
     /// Adds an option as on apt's command line, such as `Acquire::Retries=0`.

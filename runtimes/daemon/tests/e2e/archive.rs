@@ -224,7 +224,7 @@ fn fill(deb: &Path, size: u64, seed: u64) {
 
 /// apt-ftparchive, told to name the hashes that Debian's archive names: apt asks by
 /// the strongest, and would ask by SHA-512 if there were one.
-fn ftparchive() -> Command {
+pub fn ftparchive() -> Command {
     let mut command = Command::new("apt-ftparchive");
     for hash in ["SHA1", "SHA512"] {
         command.arg("-o").arg(format!("APT::FTPArchive::{hash}=false"));
@@ -297,22 +297,22 @@ fn noise(seed: u64, length: u64) -> Vec<u8> {
     bytes
 }
 
-fn sum(tool: &str, file: &Path) -> String {
+pub fn sum(tool: &str, file: &Path) -> String {
     let text = String::from_utf8(output(Command::new(tool).arg(file))).unwrap();
     text.split_whitespace().next().unwrap().to_owned()
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     output(command);
 }
 
 /// What a tool printed; its failure, or its absence, ends the test with its words.
-fn output(command: &mut Command) -> Vec<u8> {
+pub fn output(command: &mut Command) -> Vec<u8> {
     let result = command.env("LC_ALL", "C").output();
     let result = result.unwrap_or_else(|error| panic!("{command:?}: {error}; .ci/test installs the tools"));
     assert!(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Machine {
     directory: tempfile::TempDir,
-    mirror: SocketAddr,
+    mirrors: Vec<SocketAddr>,
     bootstrap: Vec<SocketAddr>,
     proxy: Cell<SocketAddr>,
     peers: Cell<SocketAddr>,
@@ -51,7 +51,7 @@ impl Machine {
         fs::create_dir(directory.path().join("apt")).unwrap();
         Machine {
             directory,
-            mirror,
+            mirrors: vec![mirror],
             bootstrap: bootstrap.to_vec(),
             proxy: Cell::new(SocketAddr::from(([127, 0, 0, 1], 0))),
             peers: Cell::new(SocketAddr::new(ip.parse().unwrap(), 0)),
@@ -71,6 +71,19 @@ impl Machine {
         Machine { hedge_delay_ms, ..self }
     }
 
+    /// Its daemon may ask this mirror, too.
+    pub fn also_asking(mut self, mirror: SocketAddr) -> Machine {
+        self.mirrors.push(mirror);
+        self
+    }
+
+    /// Its daemon trusts the authority in this file, and opens tunnels to the mirror's port.
+    pub fn trusting(self, authority: &Path) -> Machine {
+        let port = self.mirrors[0].port();
+        self.with("mirror", format!("ca_file = {authority:?}"))
+            .with("proxy", format!("tunnel_ports = [{port}]"))
+    }
+
     /// A further line of its configuration, in this table.
     pub fn with(mut self, table: &'static str, line: impl Into<String>) -> Machine {
         self.lines.push((table, line.into()));
@@ -78,13 +91,11 @@ impl Machine {
     }
 
     fn configuration(&self) -> String {
-        let bootstrap: Vec<_> = self.bootstrap.iter().map(SocketAddr::to_string).collect();
+        let texts = |addresses: &[SocketAddr]| Vec::from_iter(addresses.iter().map(SocketAddr::to_string));
+        let (mirrors, bootstrap) = (texts(&self.mirrors), texts(&self.bootstrap));
         let apt_dir = self.directory.path().join("apt");
         let mut tables = BTreeMap::from([
-            (
-                "proxy",
-                format!("listen = \"{}\"\nallowed_upstreams = [\"{}\"]\n", self.proxy.get(), self.mirror),
-            ),
+            ("proxy", format!("listen = \"{}\"\nallowed_upstreams = {mirrors:?}\n", self.proxy.get())),
             ("peers", format!("listen = \"{}\"\n", self.peers.get())),
             (
                 "dht",

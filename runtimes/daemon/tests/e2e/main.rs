@@ -13,9 +13,13 @@ mod daemon;
 #[path = "../peers/liar.rs"]
 mod liar;
 mod mirror;
+#[path = "../common/tls.rs"]
+mod tls;
 
+mod customs;
 mod faults;
 mod harness;
+mod https;
 mod install;
 mod peers;
 mod stubborn;

@@ -10,7 +10,7 @@ mod pieces;
 mod releases;
 mod together;
 
-use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use khashmir::Id;
@@ -109,29 +109,32 @@ impl Scene {
 
     /// A peer's server at `ip` that has the file, and is announced.
     fn peer(&self, ip: &str, file: &File) -> Mirror {
-        self.announce(ip, file, &file.content, &file.hashes)
+        self.peer_of(ip, std::slice::from_ref(file))
     }
 
-    /// The same, with other bytes and the piece hashes that match them.
+    /// One that has several.
+    fn peer_of(&self, ip: &str, files: &[File]) -> Mirror {
+        let served = files.iter().flat_map(|file| served(file, &file.content, &file.hashes));
+        let server = Mirror::peer(ip, served.collect());
+        files.iter().for_each(|file| self.claim(file, server.address(), &file.hashes));
+        server
+    }
+
+    /// One that has other bytes in place of the file, and the piece hashes that match them.
     fn false_peer(&self, ip: &str, file: &File, other: &Arc<[u8]>) -> Mirror {
-        self.announce(ip, file, other, &piece_hashes(other))
+        let hashes = piece_hashes(other);
+        let server = Mirror::peer(ip, served(file, other, &hashes).into());
+        self.claim(file, server.address(), &hashes);
+        server
     }
 
-    fn announce(&self, ip: &str, file: &File, content: &Arc<[u8]>, hashes: &PieceHashes) -> Mirror {
-        let encoded = hashes.encode();
-        let server = Mirror::peer(
-            ip,
-            HashMap::from([
-                (file.path(), Arc::clone(content)),
-                (encode_path(&hashes.sha1()), Arc::from(encoded.clone())),
-            ]),
-        );
+    /// Puts it into the hash table that a server has the file, with these piece hashes.
+    fn claim(&self, file: &File, server: SocketAddr, hashes: &PieceHashes) {
         let named = PieceHashesRef::to(hashes);
         if matches!(named, PieceHashesRef::Dht(_)) {
-            self.liar.put(Id(hashes.sha1()), &encoded);
+            self.liar.put(Id(hashes.sha1()), &hashes.encode());
         }
-        self.liar.claim(&file.content, server.address(), named);
-        server
+        self.liar.claim(&file.content, server, named);
     }
 
     /// B's apt installs it, and it is right; what that cost.
@@ -149,6 +152,8 @@ impl Scene {
         run.wait().expect_success();
         self.apt.verify(std::slice::from_ref(file.package));
         self.b.wait("/downloads/in_progress", |count| count == 0);
+        // Without being told, apt asks once more when its connection is cut.
+        assert_eq!(self.b.count("/apt/cut"), 0, "{:#}", self.b.status());
         let after = self.bill(file);
         let received = after.received - before.received;
         Cost {
@@ -167,6 +172,11 @@ impl Scene {
             late: count("pieces_late"),
         }
     }
+}
+
+/// What a peer serves who has `content` under the name of the file.
+fn served(file: &File, content: &Arc<[u8]>, hashes: &PieceHashes) -> [(String, Arc<[u8]>); 2] {
+    [(file.path(), Arc::clone(content)), (encode_path(&hashes.sha1()), Arc::from(hashes.encode()))]
 }
 
 /// How often a server was asked for a piece of the file.

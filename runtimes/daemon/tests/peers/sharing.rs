@@ -113,6 +113,8 @@ fn eviction_withdraws_the_announcement() {
     let a = Setup { peers: cache, ..Setup::at("127.0.0.1") }.start(&mirror);
     let _b = Setup::at("127.0.0.2").joining(&a).start(&mirror);
     a.update(&mirror, &archive);
+    // Else both may come into the cache at one go, in any order.
+    a.wait_announced(1);
     a.install(&mirror, "one.deb");
     a.wait_announced(2);
     a.install(&mirror, "two.deb");

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A connection to the proxy.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Client {
 #[derive(PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
+    /// What stands behind it in the first line.
+    pub reason: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -25,7 +27,8 @@ pub struct Answer {
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} and {} bytes", self.status, self.headers, self.body.len())
+        let Self { status, reason, headers, body } = self;
+        write!(f, "{status} {reason}, {headers:?} and {} bytes", body.len())
     }
 }
 
@@ -82,7 +85,8 @@ impl Client {
 
     /// Reads one answer to a GET; `None` if the connection is cut before its end.
     pub fn read(&mut self) -> Option<Answer> {
-        let (status, headers) = self.read_head()?;
+        let (line, headers) = self.read_lines()?;
+        let (status, reason) = (line[9..12].parse().unwrap(), line[13..].to_owned());
         let find = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         let mut body = Vec::new();
         if status == 304 {
@@ -103,20 +107,24 @@ impl Client {
         } else {
             self.stream.read_to_end(&mut body).ok()?;
         }
-        Some(Answer { status, headers, body })
+        Some(Answer { status, reason, headers, body })
     }
 
     /// Reads a head; `None` if the connection is cut in it.
     pub fn read_head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
-        let status = self.line()?;
-        assert!(status.starts_with("HTTP/1.1 "), "{status:?}");
-        let status = status[9..12].parse().unwrap();
-        assert!((200..500).contains(&status), "apt takes no {status}");
+        let (line, headers) = self.read_lines()?;
+        Some((line[9..12].parse().unwrap(), headers))
+    }
+
+    fn read_lines(&mut self) -> Option<(String, Vec<(String, String)>)> {
+        let first = self.line()?;
+        assert!(first.starts_with("HTTP/1.1 "), "{first:?}");
+        assert!((200..500).contains(&first[9..12].parse().unwrap()), "apt takes no {first}");
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
             if line.is_empty() {
-                return Some((status, headers));
+                return Some((first, headers));
             }
             let (name, value) = line.split_once(':').unwrap();
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
@@ -138,6 +146,12 @@ impl Client {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).ok()?;
         Some(bytes)
+    }
+
+    /// What the tunnel that was opened leads to. Nothing may have come through it yet.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.stream.buffer().is_empty());
+        self.stream.into_inner()
     }
 
     /// Whether the connection ends now.

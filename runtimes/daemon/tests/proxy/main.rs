@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod altered;
 mod archive;
 mod client;
 mod documents;
 mod faults;
+mod https;
 mod learning;
 mod mirror;
 mod passing;
@@ -14,3 +16,6 @@ mod pipeline;
 mod proxy;
 mod ranges;
 mod single_flight;
+#[path = "../common/tls.rs"]
+mod tls;
+mod tunnels;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,6 +61,7 @@ struct State {
     script: Box<Script>,
     asked: Mutex<Vec<Asked>>,
     counts: Mutex<HashMap<String, usize>>,
+    connections: AtomicUsize,
     gate: Mutex<bool>,
     changed: Condvar,
 }
@@ -73,6 +75,7 @@ impl Mirror {
             script: Box::new(script),
             asked: Mutex::default(),
             counts: Mutex::default(),
+            connections: AtomicUsize::new(0),
             gate: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -80,6 +83,7 @@ impl Mirror {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let state = Arc::clone(&serving);
+                state.connections.fetch_add(1, Ordering::Relaxed);
                 // A client that goes away is none of the mirror's business.
                 thread::spawn(move || state.serve(stream).ok());
             }
@@ -107,6 +111,11 @@ impl Mirror {
     pub fn asked(&self, path: &str) -> Vec<Asked> {
         let asked = self.state.asked.lock().unwrap();
         asked.iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Relaxed)
     }
 
     /// Waits until so many requests have come for paths that begin so.

@@ -50,8 +50,19 @@ impl Proxy {
         Self::with_keys(proxy, "")
     }
 
-    fn with_keys(proxy: &str, mirror_keys: &str) -> Self {
+    /// A daemon with this `[proxy]` section, on a machine with these apt sources.
+    pub fn with_sources(proxy: &str, sources: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("sources.list"), sources).unwrap();
+        Self::in_dir(dir, proxy, "")
+    }
+
+    /// A daemon with this `[proxy]` section and these keys under `[mirror]`.
+    pub fn with_keys(proxy: &str, mirror_keys: &str) -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), proxy, mirror_keys)
+    }
+
+    fn in_dir(dir: tempfile::TempDir, proxy: &str, mirror_keys: &str) -> Self {
         let text = format!(
             "data_dir = {data:?}\n{proxy}\n\
              [peers]\nlisten = \"127.0.0.1:0\"\n\

@@ -137,8 +137,12 @@ pub async fn what_cannot_be_done_is_said<W: World>(world: &W) {
 fn impatient<W: World>() -> Config {
     let mut config = config::<W>();
     let millis = Duration::from_millis;
-    config.lookup.retransmission =
-        Retransmission { resend_after: [millis(50), millis(100)], fail_after: millis(200) };
+    config.lookup.retransmission = Retransmission {
+        resend_after: [50, 100, 150].map(millis),
+        fail_after: millis(200),
+        soonest: millis(50),
+        soonest_failure: millis(200),
+    };
     config
 }
 

@@ -15,8 +15,6 @@ pub mod on_sockets;
 mod world;
 
 #[doc(hidden)] // For macros.
-pub use khashmir::Config;
-#[doc(hidden)]
 pub use khashmir_driver as driver;
 pub use on_sockets::{OnSockets, Runtime};
 pub use world::{World, config, story};
@@ -30,6 +28,7 @@ macro_rules! driver_suite {
             a_shutdown_closes_the_sockets,
             a_taken_port_is_named,
             nothing_lingers_after_the_last_handle,
+            what_is_recorded_replays_bit_for_bit,
         });
     };
 }
@@ -41,20 +40,9 @@ macro_rules! starts {
         fn start(
             &self,
             sockets: $crate::driver::Sockets,
-            config: $crate::Config,
+            setup: $crate::driver::Setup,
         ) -> std::io::Result<$crate::driver::Handle> {
-            <$dht>::start(sockets, config).map(|dht| std::ops::Deref::deref(&dht).clone())
-        }
-
-        fn restore(
-            &self,
-            sockets: $crate::driver::Sockets,
-            config: $crate::Config,
-            snapshot: &[u8],
-            downtime: std::time::Duration,
-        ) -> std::io::Result<$crate::driver::Handle> {
-            <$dht>::restore(sockets, config, snapshot, downtime)
-                .map(|dht| std::ops::Deref::deref(&dht).clone())
+            <$dht>::start(sockets, setup).map(|dht| std::ops::Deref::deref(&dht).clone())
         }
     };
 }

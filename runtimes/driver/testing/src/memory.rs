@@ -37,6 +37,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Bytes that the process has allocated now, with [`Counting`] as its allocator.
+pub fn bytes_in_use() -> isize {
+    BYTES_IN_USE.load(Ordering::Relaxed)
+}
+
 /// The tests of this file run one after the other, since they count for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -58,7 +63,7 @@ pub fn ten_thousand_abandoned_operations_leave_nothing_behind<R: Runtime>() {
                 abandoned.round().await;
             }
             abandoned.idle(&world).await;
-            in_use.push(BYTES_IN_USE.load(Ordering::Relaxed));
+            in_use.push(bytes_in_use());
         }
         let grown = in_use[1] - in_use[0];
         let operations = ROUNDS * Abandoned::PER_ROUND;

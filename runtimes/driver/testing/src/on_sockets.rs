@@ -2,12 +2,14 @@
 
 use crate::world::{World, config};
 use futures_util::StreamExt as _;
-use khashmir::Config;
 use khashmir::config::AddressFamilies;
-use khashmir_driver::{Handle, Sockets};
+use khashmir::{Config, Id};
+use khashmir_driver::{Handle, Setup, Sockets};
+use khashmir_recording::{Input, Replay, Step, Verdict};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a driver and its runtime have to offer.
@@ -25,16 +27,7 @@ pub trait Runtime {
     fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
 
     /// The driver's `Dht::start`.
-    fn start(&self, sockets: Sockets, config: Config) -> io::Result<Handle>;
-
-    /// The driver's `Dht::restore`.
-    fn restore(
-        &self,
-        sockets: Sockets,
-        config: Config,
-        snapshot: &[u8],
-        downtime: Duration,
-    ) -> io::Result<Handle>;
+    fn start(&self, sockets: Sockets, setup: Setup) -> io::Result<Handle>;
 }
 
 /// The loopback interface, with a runtime.
@@ -73,7 +66,7 @@ impl<R: Runtime> World for OnSockets<R> {
             AddressFamilies::Both => &[ipv4, ipv6],
         };
         let addrs: Vec<SocketAddr> = ips.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-        self.runtime.start(Sockets::bind(&addrs)?, config)
+        self.runtime.start(Sockets::bind(&addrs)?, config.into())
     }
 
     fn restore(
@@ -83,7 +76,8 @@ impl<R: Runtime> World for OnSockets<R> {
         snapshot: &[u8],
         downtime: Duration,
     ) -> io::Result<Handle> {
-        self.runtime.restore(Sockets::bind(before.local_addrs())?, config, snapshot, downtime)
+        let setup = Setup::from(config).restored(snapshot, downtime);
+        self.runtime.start(Sockets::bind(before.local_addrs())?, setup)
     }
 
     fn silent_addr(&self) -> SocketAddr {
@@ -119,5 +113,47 @@ pub async fn nothing_lingers_after_the_last_handle<R: Runtime>(world: &OnSockets
     // Until the limit of the story: events end while the last things are dropped.
     while Sockets::bind(&addrs).is_err() {
         world.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// What a recorded node did, its handles and its restart included, happens again.
+pub async fn what_is_recorded_replays_bit_for_bit<R: Runtime>(world: &OnSockets<R>) {
+    let config = config::<OnSockets<R>>;
+    let other = world.start(AddressFamilies::Ipv4, config()).unwrap();
+    let recordings = [(); 2].map(|()| Shared::default());
+    let key = Id([7; 20]);
+    let bind = || Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
+    let first = world.runtime.start(bind(), Setup::from(config()).recorded(recordings[0].clone())).unwrap();
+    first.join(other.local_addrs()).await.unwrap();
+    first.publish(key, b"recorded").await.unwrap();
+    let snapshot = first.snapshot().await.unwrap();
+    first.shutdown().await;
+    let setup = Setup::from(config()).restored(&snapshot, Duration::from_secs(1));
+    let again = world.runtime.start(bind(), setup.recorded(recordings[1].clone())).unwrap();
+    let mut values = again.get(key, usize::MAX).await.unwrap();
+    assert_eq!(values.next().await.unwrap(), &b"recorded"[..]);
+    drop(values);
+    again.shutdown().await;
+    let mut datagrams = 0;
+    for recording in recordings {
+        let recording = recording.0.lock().unwrap();
+        let steps: Vec<Step> = Replay::open(&recording[..]).unwrap().map(|step| step.unwrap()).collect();
+        assert!(steps.iter().all(|step| step.verdict == Verdict::Same), "{steps:#?}");
+        datagrams += steps.iter().filter(|step| matches!(step.input, Input::Datagram { .. })).count();
+    }
+    assert!(datagrams > 2, "the first has joined and published");
+}
+
+/// A writer whose bytes are there to read.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

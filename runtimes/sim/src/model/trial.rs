@@ -177,7 +177,8 @@ impl Trial {
         let mean = |all: &Vec<f64>| all.iter().sum::<f64>() / all.len() as f64;
         let means: Vec<f64> = by_node.values().map(mean).collect();
         let contacts = joined.iter().flat_map(|node| network.node(*node).contacts());
-        let contacts: Vec<Kind> = contacts.map(|contact| kinds[network.by_addr[&contact.addr].0]).collect();
+        let contacts: Vec<Kind> =
+            contacts.map(|contact| kinds[network.by_ip[&contact.addr.ip()].0]).collect();
         let share = |bad: &dyn Fn(&Kind) -> bool| {
             contacts.iter().filter(|kind| bad(kind)).count() as f64 / contacts.len().max(1) as f64
         };

@@ -87,7 +87,7 @@ pub fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
 impl Answer {
     pub fn to(request: &Request, content: &Content, faults: &[Fault]) -> Answer {
         let mut answer = Answer::default();
-        let mut promised_more = 0;
+        let (mut promised_more, mut total_more) = (0, 0);
         let (mut forced, mut altered, mut replacement) = (None, false, None);
         let mut cut_after = None;
         let (mut whole, mut shift) = (false, 0);
@@ -108,6 +108,7 @@ impl Answer {
                 Fault::Alter => altered = true,
                 Fault::Replace(bytes) => replacement = Some(Arc::clone(bytes)),
                 Fault::Promise(more) => promised_more = *more,
+                Fault::Total(more) => total_more = *more,
                 Fault::Status(status) => forced = Some(*status),
             }
         }
@@ -118,6 +119,8 @@ impl Answer {
                 let file = replacement.unwrap_or(found);
                 let range = request.header("range").filter(|_| !whole);
                 let (status, headers, mut body) = select(request, range, &file, shift, modified);
+                let total = format!("/{}\r\n", file.len());
+                let headers = headers.replace(&total, &format!("/{}\r\n", file.len() as u64 + total_more));
                 let middle = body.len() / 2;
                 if let Some(byte) = body.get_mut(middle).filter(|_| altered) {
                     *byte ^= 1;

@@ -30,6 +30,8 @@ pub enum Fault {
     Replace(Arc<[u8]>),
     /// `Content-Length` promises this many bytes more than there are.
     Promise(u64),
+    /// `Content-Range` says that the file has this many bytes more than it has.
+    Total(u64),
     /// This status with an empty body, such as 503.
     Status(u16),
 }

@@ -6,6 +6,7 @@ use khashmir_apt::Sha256;
 use super::{File, Scene, THREE, TWENTY, asked};
 use crate::archive::PIECE;
 use crate::daemon::Machine;
+use crate::liar::piece_hashes;
 
 #[test]
 fn of_one_address_are_outvoted() {
@@ -43,6 +44,26 @@ fn of_most_addresses_cost_one_whole_file_and_only_once() {
         assert_eq!(asked.iter().any(|&asked| asked > 0), pieces > 0, "{asked:?}");
         cost.is_at_most(pieces, pieces);
     }
+}
+
+/// Whoever stores a claim names any address in it.
+#[test]
+fn in_the_name_of_honest_peers_do_them_no_harm() {
+    let mut scene = Scene::with_a(&[TWENTY, THREE], |a| a, Machine::patient);
+    let a = scene.a.as_ref().unwrap().peers();
+    let file = File::of(TWENTY);
+    let false_hashes = piece_hashes(&file.altered());
+    for named in [a, "127.0.0.13:9".parse().unwrap(), "127.0.0.14:9".parse().unwrap()] {
+        scene.claim(&file, named, &false_hashes);
+    }
+    // One piece is found to be other than they say, and another may be on its way.
+    let cost = scene.installs(&file);
+    cost.is_at_most(0, 2);
+    assert!(cost.wasted > 0, "nobody believed them: {cost:?}");
+    // A is asked all the same.
+    let cost = scene.installs(&File::of(THREE));
+    cost.is_at_most(0, 0);
+    assert_eq!(cost.from_mirror, 0);
 }
 
 #[test]

@@ -16,8 +16,9 @@ fn setting() -> (Mirror, Machine) {
 /// What `khashmir status` says of Release files that it cannot ask for.
 fn unconfirmed(daemon: &Daemon) -> Vec<String> {
     let status = daemon.status();
-    let list = status["releases"]["unconfirmed"].as_array().unwrap();
-    list.iter().map(|release| release["name"].as_str().unwrap().to_owned()).collect()
+    let problems = status["problems"].as_array().unwrap().iter();
+    let releases = problems.filter(|problem| problem["kind"] == "release");
+    releases.map(|release| release["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -48,9 +49,24 @@ fn are_served_as_kept_while_the_mirror_cannot_be_reached() {
     let second = Apt::new(mirror.address(), Via::Proxy(daemon.proxy()));
     second.update().expect_success();
     assert_eq!(unconfirmed(&daemon), [url]);
-    assert_eq!(daemon.count("/releases/served_unconfirmed"), 2);
+    assert_eq!(daemon.count("/apt/releases_unconfirmed"), 2);
     // What is cached can be installed on a new machine.
     second.install(&names(&NOTABLE[..1])).expect_success();
     second.verify(&NOTABLE[..1]);
     assert_eq!(daemon.count("/apt/cut"), 0);
+}
+
+#[test]
+fn that_come_slowly_keep_apt_waiting() {
+    let (mirror, machine) = setting();
+    let daemon = machine.start();
+    let mut apt = Apt::new(mirror.address(), Via::Proxy(daemon.proxy()));
+    for option in ["Acquire::Retries=0", "Acquire::http::Timeout=3"] {
+        apt.option(option);
+    }
+    let release = Archive::shared().www().join("debian/dists/stable/InRelease");
+    let len = release.metadata().unwrap().len();
+    mirror.fault("InRelease", usize::MAX, Fault::Rate(len / 8));
+    apt.update().expect_success();
+    assert_eq!((daemon.count("/apt/cut"), mirror.requests("InRelease").len()), (0, 1));
 }
