@@ -118,7 +118,9 @@ pub struct Upkeep {
     /// publications (300 by default) that they would expire meanwhile.
     pub republish_spacing: Duration,
     /// A join that found nobody is tried again, doubling up to
-    /// [`checkpoint_interval`](Self::checkpoint_interval). 20 s.
+    /// [`checkpoint_interval`](Self::checkpoint_interval). 20 s. Who knows others joins again all the
+    /// same, so that parts of a network find together: at a checkpoint while it knows fewer than K, else
+    /// every [`refresh_after`](Self::refresh_after); but not before this, either.
     pub rejoin_after: Duration,
 }
 
@@ -197,12 +199,6 @@ impl Config {
         ];
         if let Some((name, _)) = periods.iter().find(|(_, period)| *period < Duration::from_micros(1)) {
             return Err(ConfigError::Zero(name));
-        }
-        if retransmission.soonest > retransmission.resend_after[0] {
-            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest"));
-        }
-        if retransmission.soonest_failure > retransmission.fail_after {
-            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest_failure"));
         }
         let counts = [
             ("store_copies", u64::from(self.store_copies)),
