@@ -119,8 +119,8 @@ pub struct Upkeep {
     pub republish_spacing: Duration,
     /// A join that found nobody is tried again, doubling up to
     /// [`checkpoint_interval`](Self::checkpoint_interval). 20 s. Who knows others joins again all the
-    /// same, so that parts of a network find together: at a checkpoint while it knows fewer than K, else
-    /// every [`refresh_after`](Self::refresh_after); but not before this, either.
+    /// same, so that parts of a network find together: at every checkpoint while it knows fewer than K,
+    /// else ever later up to [`refresh_after`](Self::refresh_after); but not before this, either.
     pub rejoin_after: Duration,
 }
 

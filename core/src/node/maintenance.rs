@@ -29,11 +29,14 @@ pub(super) struct Maintenance {
     rejoin_after: Duration,
     /// When the bootstrap contacts were last asked.
     asked_at: Instant,
+    /// How long after that to ask them again, though others are known.
+    ask_again_after: Duration,
 }
 
 impl Maintenance {
     pub(super) fn start(&mut self, parts: &mut Parts) {
         self.rejoin_after = parts.config.upkeep.rejoin_after;
+        self.ask_again_after = parts.config.upkeep.first_checkpoint_after / 2;
         let first = parts.now + parts.config.upkeep.first_checkpoint_after;
         parts.timers.set(Timer::Checkpoint, Some(first));
     }
@@ -60,12 +63,17 @@ impl Maintenance {
     }
 
     /// Whether to ask the bootstrap contacts, though others are known: these may be as cut off as we are,
-    /// and would never hear of the rest, nor the rest of them.
-    fn wants_another_look(&mut self, parts: &Parts) -> bool {
+    /// and would never hear of the rest, nor the rest of them. Ever later, but if they are few.
+    fn asks_again(&mut self, parts: &Parts) -> bool {
         let upkeep = &parts.config.upkeep;
-        let are_few = parts.contacts() < K;
-        let interval = if are_few { upkeep.checkpoint_interval / 2 } else { upkeep.refresh_after };
-        !self.bootstrap.is_empty() && parts.now >= self.asked_at + interval.max(upkeep.rejoin_after)
+        let interval = self.ask_again_after.max(upkeep.rejoin_after);
+        if self.bootstrap.is_empty() || parts.now < self.asked_at + interval {
+            return false;
+        }
+        if parts.contacts() >= K {
+            self.ask_again_after = self.ask_again_after.saturating_mul(2).min(upkeep.refresh_after);
+        }
+        true
     }
 
     /// A join is over: tries again later, ever later, as long as nobody is known.
@@ -129,7 +137,7 @@ impl Node {
         }
         if self.parts.contacts() == 0 {
             self.maintenance.joined(&mut self.parts, 0);
-        } else if self.maintenance.wants_another_look(&self.parts) {
+        } else if self.maintenance.asks_again(&self.parts) {
             self.fire_rejoin();
         }
     }

@@ -47,11 +47,10 @@ impl Join {
         }
         self.asked -= 1;
         match &mut self.search {
-            Some(search) => search.found(asker.parts, *from),
+            Some(search) => search.enter_through(asker.parts, *from),
             None => {
                 let mut search = Search::start(asker.parts, Method::FindNode, asker.parts.id.neighbour());
-                // The table may have had no room for it; it is a way in all the same.
-                search.found(asker.parts, *from);
+                search.enter_through(asker.parts, *from);
                 self.search = Some(search);
             }
         }
