@@ -60,7 +60,7 @@ impl Default for Config {
             get_rounds: 8,
             early_values: false,
             accept_stores: true,
-            upkeep: Upkeep::KHASHMIR_2008,
+            upkeep: Upkeep::DEFAULT,
             limits: Limits::DEFAULT,
         }
     }
@@ -112,13 +112,19 @@ pub struct Upkeep {
     pub nat_timeout: Duration,
     /// A value expires unless stored again. 3 h.
     pub value_lifetime: Duration,
-    /// A publisher stores its value again. 2.5 h, so that it never expires between.
+    /// A publisher stores its value again, at the latest. 2.5 h, so that it never expires between.
     pub republish_after: Duration,
+    /// The same at the soonest: where most of those who stored it are gone by then. 10 minutes. After the
+    /// first time it is three times that, then as long as shows to be enough. With
+    /// [`republish_after`](Self::republish_after), or more, it is always that.
+    pub republish_soonest: Duration,
     /// Between two renewals, so that many of them do not come at once. 3 s; less for so many
     /// publications (300 by default) that they would expire meanwhile.
     pub republish_spacing: Duration,
     /// A join that found nobody is tried again, doubling up to
-    /// [`checkpoint_interval`](Self::checkpoint_interval). 20 s.
+    /// [`checkpoint_interval`](Self::checkpoint_interval). 20 s. Who knows others joins again all the
+    /// same, so that parts of a network find together: at every checkpoint while it knows fewer than K,
+    /// else ever later up to [`refresh_after`](Self::refresh_after); but not before this, either.
     pub rejoin_after: Duration,
 }
 
@@ -135,9 +141,14 @@ impl Upkeep {
         nat_timeout: Duration::from_secs(120),
         value_lifetime: Duration::from_secs(3 * 3600),
         republish_after: Duration::from_secs(9000),
+        republish_soonest: Duration::from_secs(9000),
         republish_spacing: Duration::from_secs(3),
         rejoin_after: Duration::from_secs(20),
     };
+
+    /// The same, but that values are stored again as soon as their keepers go away.
+    pub const DEFAULT: Upkeep =
+        Upkeep { republish_soonest: Duration::from_secs(600), ..Upkeep::KHASHMIR_2008 };
 }
 
 /// A configuration that cannot work.
@@ -185,6 +196,7 @@ impl Config {
             ("upkeep.reping_after", upkeep.reping_after),
             ("upkeep.value_lifetime", upkeep.value_lifetime),
             ("upkeep.republish_after", upkeep.republish_after),
+            ("upkeep.republish_soonest", upkeep.republish_soonest),
             ("upkeep.republish_spacing", upkeep.republish_spacing),
             ("upkeep.rejoin_after", upkeep.rejoin_after),
             ("lookup.retransmission.resend_after", retransmission.resend_after[0]),
@@ -197,12 +209,6 @@ impl Config {
         ];
         if let Some((name, _)) = periods.iter().find(|(_, period)| *period < Duration::from_micros(1)) {
             return Err(ConfigError::Zero(name));
-        }
-        if retransmission.soonest > retransmission.resend_after[0] {
-            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest"));
-        }
-        if retransmission.soonest_failure > retransmission.fail_after {
-            return Err(ConfigError::OutOfRange("lookup.retransmission.soonest_failure"));
         }
         let counts = [
             ("store_copies", u64::from(self.store_copies)),

@@ -32,6 +32,13 @@ impl Id {
         self.distance(other).leading_zeros()
     }
 
+    /// This id with its last byte plus one: a lookup of it finds who is around this one.
+    pub(crate) fn neighbour(&self) -> Id {
+        let mut id = *self;
+        id.0[Id::LEN - 1] = id.0[Id::LEN - 1].wrapping_add(1);
+        id
+    }
+
     /// The id as a big-endian number, in parts: what a processor compares in one step.
     fn words(&self) -> (u64, u64, u32) {
         let word = |at: usize| self.0[at..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));

@@ -87,6 +87,9 @@ pub struct Known {
     pub counted: bool,
     /// Whether it is queried, but not waited for.
     pub doubtful: bool,
+    /// Whether it is queried however far it is, and waited for unless it is late: it may know others than
+    /// those whom we know.
+    pub way_in: bool,
     /// How long its last answer took.
     pub round_trip: Option<Duration>,
 }
@@ -143,8 +146,9 @@ impl Lookup {
     pub fn found(&mut self, contact: Contact, known: Known) {
         let distance = contact.id.distance(&self.target);
         let at = self.candidates.partition_point(|other| other.distance < distance);
-        let same = self.candidates[at..].iter().take_while(|other| other.distance == distance);
-        if same.into_iter().any(|other| other.contact == contact) {
+        let mut same = self.candidates[at..].iter_mut().take_while(|other| other.distance == distance);
+        if let Some(same) = same.find(|other| other.contact == contact) {
+            same.known.way_in |= known.way_in;
             return;
         }
         if self.candidates.len() == MAX_CANDIDATES {
@@ -209,7 +213,9 @@ impl Lookup {
         let answers = |window: &[usize]| window.iter().filter(|at| state(at) == State::Answered).count();
         let all_asked = live.is_full() && live.iter().all(|at| state(at) != State::New);
         let enough = answers(&live) >= K.min(policy.enough.into());
-        if policy.abort_early && all_asked && enough && answers(&waited_for) == waited_for.len() {
+        let mut ways_in = self.candidates.iter().filter(|candidate| candidate.known.way_in);
+        let are_in = !ways_in.any(|way_in| matches!(way_in.state, State::New | State::Queried));
+        if policy.abort_early && all_asked && enough && are_in && answers(&waited_for) == waited_for.len() {
             return Step::Done;
         }
         let window = if policy.leap_frog { live } else { self.select(limits, |_, _| Place::Held) };
@@ -217,7 +223,8 @@ impl Lookup {
         let is_opening = self.answers == 0 && policy.opening < policy.parallelism;
         let new = window.iter().copied().filter(|at| state(at) == State::New);
         let next = if is_opening { new.min_by_key(|at| self.candidates[*at].haste()) } else { new.min() };
-        match next {
+        let way_in = self.candidates.iter().position(|c| c.known.way_in && c.state == State::New);
+        match way_in.or(next) {
             Some(at) if self.queries < limits.lookup_queries => {
                 let places = if is_opening { policy.opening } else { policy.parallelism };
                 if outstanding < usize::from(places) {
@@ -304,7 +311,7 @@ impl Lookup {
     /// The farthest contact that was queried and is no longer among the K closest.
     fn overtaken(&mut self, window: &Window) -> Option<&mut Candidate> {
         let overtaken = |(at, candidate): &(usize, &mut Candidate)| {
-            candidate.state == State::Queried && !window.contains(at)
+            candidate.state == State::Queried && !candidate.known.way_in && !window.contains(at)
         };
         self.candidates.iter_mut().enumerate().rfind(overtaken).map(|(_, candidate)| candidate)
     }
@@ -315,7 +322,7 @@ mod tests {
     use super::*;
     use khashmir_testing::quickcheck;
 
-    const COUNTED: Known = Known { counted: true, doubtful: false, round_trip: None };
+    const COUNTED: Known = Known { counted: true, doubtful: false, way_in: false, round_trip: None };
 
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
@@ -412,6 +419,22 @@ mod tests {
         assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
         lookup.answered(&contact(4), 1, None);
         assert_eq!(lookup.holders().count(), 1, "a late answer counts");
+    }
+
+    #[test]
+    fn a_way_in_is_queried_and_waited_for_however_far_it_is() {
+        for policy in [LookupPolicy::DEFAULT, LookupPolicy::KHASHMIR_2008] {
+            let mut lookup = lookup(1..=8);
+            lookup.found(contact(100), Known { way_in: true, ..COUNTED });
+            let asked = queried(&mut lookup, &policy);
+            assert_eq!(asked[0], 100);
+            asked.iter().skip(1).for_each(|n| lookup.answered(&contact(*n), 0, None));
+            queried(&mut lookup, &policy).iter().for_each(|n| lookup.answered(&contact(*n), 0, None));
+            (1..=8).for_each(|n| lookup.answered(&contact(n), 0, None));
+            assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Wait);
+            lookup.answered(&contact(100), 0, None);
+            assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
+        }
     }
 
     #[test]

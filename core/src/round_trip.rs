@@ -50,7 +50,7 @@ impl RoundTrips {
         };
         let expected = Duration::from_micros(smoothed.saturating_add(variation.saturating_mul(4)));
         let doubled = 1_u32.checked_shl(self.late_in_a_row / TOO_MANY_LATE).unwrap_or(u32::MAX);
-        let first = expected.saturating_mul(doubled).clamp(whole.soonest, whole.resend_after[0]);
+        let first = expected.saturating_mul(doubled).max(whole.soonest).min(whole.resend_after[0]);
         whole.scaled(first)
     }
 }

@@ -76,13 +76,30 @@ fn a_join_that_finds_nobody_is_tried_again_ever_later() {
     let tries = tries(&scene.sent(), 1);
     // Each fails after nine seconds; then 20, 40, 80, 160 s, and never more than a checkpoint's 300.
     assert_eq!(tries[..7], [0, 29, 78, 167, 336, 645, 954]);
-    // As soon as there is somebody, the tries are over.
+    // As soon as there is somebody, there are no more than one at a checkpoint.
     scene.add(Peer::new(near(far_key(&scene.node), 1)));
     scene.run_for(6 * MINUTE);
     assert_eq!(scene.node.contacts().count(), 1);
     scene.sent();
     scene.run_for(HOUR);
-    assert!(queries(&scene.sent(), Method::Join).is_empty());
+    assert!((10..=14).contains(&queries(&scene.sent(), Method::Join).len()));
+}
+
+/// Else the parts of a network that was cut in two would never find together.
+#[test]
+fn who_knows_enough_others_asks_the_bootstrap_contacts_ever_later() {
+    let mut scene = Scene::new();
+    let key = far_key(&scene.node);
+    scene.befriend((1..=8).map(|n| Peer::new(near(key, n))));
+    join(&mut scene, &[1]);
+    assert_eq!(scene.node.contacts().count(), 8);
+    scene.sent();
+    scene.run_for(HOUR);
+    assert!((4..=6).contains(&queries(&scene.sent(), Method::Join).len()));
+    scene.run_for(HOUR);
+    scene.sent();
+    scene.run_for(10 * HOUR);
+    assert!((9..=10).contains(&queries(&scene.sent(), Method::Join).len()));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn requests_are_sent_again_after_what_answers_take_here() {
     let asked: Vec<_> = sent.iter().filter(|sent| number(&sent.to) == 1).map(|sent| sent.at).collect();
     let after: Vec<_> = asked.iter().map(|at| at.saturating_duration_since(asked[0])).collect();
     assert_eq!(after, [0, 100, 200, 300].map(|n| n * MILLI), "not sooner than the least");
-    assert!(took < 500 * MILLI, "{took:?}");
+    assert!(took < 1100 * MILLI, "{took:?}");
     assert_eq!(closest, (2..=8).map(|n| near(key, n)).collect::<Vec<_>>());
 }
 
@@ -58,7 +58,7 @@ fn only_the_closest_are_waited_for_and_none_that_failed_before() {
     assert!(took <= 100 * MILLI, "the sixth holds nobody up: {took:?}");
     scene.peer(near(key, 1)).reply = Box::new(|_, _| Reply::Silence);
     let (took, _) = find(&mut scene, key);
-    assert!(took >= 400 * MILLI, "the first does: {took:?}");
+    assert!(took >= 1000 * MILLI, "the first does: {took:?}");
     let (took, _) = find(&mut scene, key);
     assert!(took <= 100 * MILLI, "but once: {took:?}");
 }

@@ -4,8 +4,9 @@
 mod common;
 
 use common::*;
+use khashmir::config::Upkeep;
 use khashmir::krpc::{Call, Method};
-use khashmir::{Event, Id};
+use khashmir::{Config, Event, Id};
 
 /// A node that knows somebody who stores what it is given.
 fn with_a_friend() -> (Scene, Id) {
@@ -38,6 +39,49 @@ fn a_published_value_is_stored_again_after_two_and_a_half_hours() {
     let sent = scene.ask(near(key, 1), 1, Call::GetValue { key, num: 0 });
     assert_eq!(sent.last().unwrap().response().values.unwrap().len(), 1);
     assert_eq!(scene.events.iter().filter(|(_, e)| e.finished().is_some()).count(), 1, "renewed in silence");
+}
+
+/// Eight live near the key; `count` of them are others from one half hour to the next.
+fn renewals_where_go(count: usize) -> Vec<u64> {
+    let mut scene = Scene::with(Config { upkeep: Upkeep::DEFAULT, ..config() });
+    let key = far_key(&scene.node);
+    let mut alive: Vec<_> = (1..=8).map(|n| near(key, n)).collect();
+    scene.befriend(alive.iter().map(|contact| Peer::new(*contact)));
+    let op = scene.node.publish(scene.now, key, b"v").unwrap();
+    scene.finish(op);
+    let mut sent = scene.sent();
+    for half_hour in 0..16 {
+        scene.run_for(30 * MINUTE);
+        sent.extend(scene.sent());
+        for _ in 0..count {
+            let gone = alive.remove(0);
+            scene.peer(gone).reply = Box::new(|_, _| Reply::Silence);
+            for _ in 0..Upkeep::DEFAULT.max_failures {
+                let find = scene.node.find_node(scene.now, key).unwrap();
+                scene.finish(find);
+            }
+            let n = 9 + half_hour * 8 + u8::try_from(alive.len()).unwrap();
+            alive.push(near(key, n));
+            scene.befriend([Peer::new(near(key, n))]);
+        }
+    }
+    let mut times: Vec<u64> = stores(&sent).into_iter().map(|(_, at)| at / 60).collect();
+    times.dedup();
+    times
+}
+
+#[test]
+fn a_value_is_stored_again_the_sooner_the_faster_its_keepers_go() {
+    assert_eq!(
+        renewals_where_go(0),
+        [0, 30, 90, 210, 360],
+        "minutes: ever later, up to two and a half hours"
+    );
+    let fast = renewals_where_go(3);
+    assert!(fast.len() > 10, "{fast:?}");
+    assert!(fast.windows(2).all(|pair| pair[1] - pair[0] >= 10), "{fast:?}");
+    let slow = renewals_where_go(1);
+    assert!((6..fast.len()).contains(&slow.len()), "{slow:?}");
 }
 
 #[test]

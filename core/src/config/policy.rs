@@ -44,9 +44,10 @@ pub struct Retransmission {
     /// When the request has failed.
     pub fail_after: Duration,
     /// Measured round trips shorten the whole schedule in proportion, but its first step never to
-    /// less than this; with the first of `resend_after` the schedule stays as it is.
+    /// less than this; with the first of `resend_after`, or more, the schedule stays as it is.
     pub soonest: Duration,
-    /// And no request has failed sooner than this: some are far away, however near most are.
+    /// And no request has failed sooner than this, unless `fail_after` is: some are far away, however
+    /// near most are.
     pub soonest_failure: Duration,
 }
 
@@ -104,7 +105,7 @@ impl Retransmission {
         };
         Retransmission {
             resend_after: self.resend_after.map(scale),
-            fail_after: scale(self.fail_after).max(self.soonest_failure),
+            fail_after: scale(self.fail_after).max(self.soonest_failure.min(self.fail_after)),
             ..*self
         }
     }

@@ -4,6 +4,8 @@ use super::operation::{Find, Join, Kind, Put};
 use super::parts::Parts;
 use super::{Event, MAX_BOOTSTRAP, Node};
 use crate::id::{Contact, Id};
+use crate::krpc::K;
+use crate::time::Instant;
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -25,11 +27,16 @@ pub(super) struct Maintenance {
     earlier: Vec<Contact>,
     /// How long to wait before the next try.
     rejoin_after: Duration,
+    /// When the bootstrap contacts were last asked.
+    asked_at: Instant,
+    /// How long after that to ask them again, though others are known.
+    ask_again_after: Duration,
 }
 
 impl Maintenance {
     pub(super) fn start(&mut self, parts: &mut Parts) {
         self.rejoin_after = parts.config.upkeep.rejoin_after;
+        self.ask_again_after = parts.config.upkeep.first_checkpoint_after / 2;
         let first = parts.now + parts.config.upkeep.first_checkpoint_after;
         parts.timers.set(Timer::Checkpoint, Some(first));
     }
@@ -55,9 +62,24 @@ impl Maintenance {
         &self.earlier
     }
 
+    /// Whether to ask the bootstrap contacts, though others are known: these may be as cut off as we are,
+    /// and would never hear of the rest, nor the rest of them. Ever later, but if they are few.
+    fn asks_again(&mut self, parts: &Parts) -> bool {
+        let upkeep = &parts.config.upkeep;
+        let interval = self.ask_again_after.max(upkeep.rejoin_after);
+        if self.bootstrap.is_empty() || parts.now < self.asked_at + interval {
+            return false;
+        }
+        if parts.contacts() >= K {
+            self.ask_again_after = self.ask_again_after.saturating_mul(2).min(upkeep.refresh_after);
+        }
+        true
+    }
+
     /// A join is over: tries again later, ever later, as long as nobody is known.
     pub(super) fn joined(&mut self, parts: &mut Parts, contacts: usize) {
-        if contacts > 0 || self.bootstrap.is_empty() {
+        self.asked_at = parts.now;
+        if contacts > 0 || parts.contacts() > 0 || self.bootstrap.is_empty() {
             self.rejoin_after = parts.config.upkeep.rejoin_after;
             parts.timers.set(Timer::Rejoin, None);
             return;
@@ -110,10 +132,13 @@ impl Node {
         self.server.trim();
         parts.emit(Event::CheckpointPassed);
         self.refresh();
-        if self.parts.tables.iter().all(|table| table.is_empty())
-            && self.parts.timers.get(Timer::Rejoin).is_none()
-        {
+        if self.parts.timers.get(Timer::Rejoin).is_some() {
+            return;
+        }
+        if self.parts.contacts() == 0 {
             self.maintenance.joined(&mut self.parts, 0);
+        } else if self.maintenance.asks_again(&self.parts) {
+            self.fire_rejoin();
         }
     }
 
@@ -122,7 +147,8 @@ impl Node {
     pub(super) fn joined(&mut self, contacts: usize) {
         self.maintenance.joined(&mut self.parts, contacts);
         if contacts > 0 {
-            self.parts.tables.iter_mut().for_each(|table| table.joined());
+            let now = self.parts.now;
+            self.parts.tables.iter_mut().for_each(|table| table.joined(now));
             self.refresh();
         }
     }
@@ -151,6 +177,7 @@ impl Node {
     }
 
     pub(super) fn fire_rejoin(&mut self) {
+        self.maintenance.asked_at = self.parts.now;
         let join = Join::through(self.maintenance.bootstrap.iter().copied());
         self.start(Kind::Join(join), true);
     }

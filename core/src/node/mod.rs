@@ -373,8 +373,8 @@ impl Node {
         match event {
             Event::JoinFinished { contacts, .. } => self.joined(contacts),
             Event::PutFinished { .. } => {
-                if let Some((item, copies_of_others)) = put {
-                    self.publications.stored(&mut self.parts, item, copies_of_others);
+                if let Some((item, found)) = put {
+                    self.publications.stored(&mut self.parts, item, &found);
                     // Another may have come due meanwhile.
                     self.fire_republish();
                 }

@@ -101,7 +101,7 @@ impl Parts {
             transactions: Transactions::new(limits.transactions, key()),
             pinging: KeyedMap::new(key()),
             round_trips: RoundTrips::default(),
-            newcomers: Newcomers::new(config.upkeep.nat_timeout),
+            newcomers: Newcomers::new(id, config.upkeep.nat_timeout),
             tokens: Tokens::new(&mut token),
             store: Store::new(&limits, config.upkeep.value_lifetime, key()),
             proofs: Proofs::new(&limits, key()),
@@ -262,7 +262,7 @@ impl Parts {
         let has_room = matches!(room, Room::Free | Room::AfterPing(_));
         // Who has not proved its address is pinged at once for that; then this goes on below.
         if has_room && self.proofs.is_proved(now, &contact.addr) && self.needs_silence(&contact.addr) {
-            self.newcomers.heard(now, contact.addr);
+            self.newcomers.heard(now, &contact);
             self.schedule_newcomers();
             return false;
         }
@@ -291,7 +291,7 @@ impl Parts {
                 Room::Known => {}
                 Room::None => return self.newcomers.forget(&contact.addr),
                 Room::Free | Room::AfterPing(_) => {
-                    self.newcomers.heard(now, contact.addr);
+                    self.newcomers.heard(now, &contact);
                     return self.schedule_newcomers();
                 }
             }
@@ -304,6 +304,11 @@ impl Parts {
         if let Some(oldest) = oldest {
             self.ping(oldest, true);
         }
+    }
+
+    /// How many are known.
+    pub(super) fn contacts(&self) -> usize {
+        self.tables.iter().map(RoutingTable::len).sum()
     }
 
     /// Whether there is reason to believe that `contact` will not answer.

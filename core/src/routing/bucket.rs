@@ -34,8 +34,8 @@ pub(super) struct Bucket {
     pub(super) entries: ArrayVec<Entry, K>,
     /// Answered while the bucket was full: takes the place of the oldest if that fails.
     pub(super) candidate: Option<Answer>,
-    /// When a lookup last had its target here; `None`: not since we joined.
-    pub(super) looked_up: Option<Instant>,
+    /// When it wants a lookup whose target is here.
+    pub(super) refresh_at: Instant,
 }
 
 impl Entry {
@@ -46,8 +46,8 @@ impl Entry {
 }
 
 impl Bucket {
-    pub(super) fn new(now: Instant) -> Bucket {
-        Bucket { entries: ArrayVec::new(), candidate: None, looked_up: Some(now) }
+    pub(super) fn new(refresh_at: Instant) -> Bucket {
+        Bucket { entries: ArrayVec::new(), candidate: None, refresh_at }
     }
 
     /// Moves the contact that answered to the end; if it is still not known to be reachable, it is
@@ -87,7 +87,7 @@ impl Bucket {
         let split = Bucket {
             entries: self.entries.iter().filter(|entry| leaves(&entry.contact)).cloned().collect(),
             candidate: self.candidate.take_if(|candidate| leaves(&candidate.contact)),
-            looked_up: self.looked_up,
+            refresh_at: self.refresh_at,
         };
         self.entries.retain(|entry| stays(&entry.contact));
         split
@@ -106,7 +106,7 @@ impl Bucket {
         for entry in other.entries.drain(..) {
             self.insert(entry);
         }
-        self.looked_up = self.looked_up.min(other.looked_up);
+        self.refresh_at = self.refresh_at.min(other.refresh_at);
         true
     }
 }

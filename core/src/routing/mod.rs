@@ -8,7 +8,7 @@
 
 mod bucket;
 
-use crate::config::{LookupPolicy, Upkeep};
+use crate::config::{Admission, LookupPolicy, Upkeep};
 use crate::id::{Contact, Distance, Id};
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
@@ -58,13 +58,15 @@ pub struct RoutingTable {
     upkeep: Upkeep,
     re_ping: bool,
     prefer_sound: bool,
+    admission: Admission,
 }
 
 impl RoutingTable {
     /// An empty table around our own id.
     pub fn new(own_id: Id, upkeep: Upkeep, policy: &LookupPolicy, now: Instant) -> RoutingTable {
-        let LookupPolicy { re_ping, prefer_sound, .. } = *policy;
-        RoutingTable { own_id, buckets: alloc::vec![Bucket::new(now)], upkeep, re_ping, prefer_sound }
+        let LookupPolicy { re_ping, prefer_sound, admission, .. } = *policy;
+        let buckets = alloc::vec![Bucket::new(now + upkeep.refresh_after)];
+        RoutingTable { own_id, buckets, upkeep, re_ping, prefer_sound, admission }
     }
 
     /// What the table would do with `contact`. `counted`: whether its IP and prefix may occur
@@ -177,26 +179,30 @@ impl RoutingTable {
     /// A lookup for `target` starts: its bucket needs no refresh for a while.
     pub fn touch(&mut self, now: Instant, target: &Id) {
         let index = self.index(target);
-        self.buckets[index].looked_up = Some(now);
+        self.buckets[index].refresh_at = now + self.upkeep.refresh_after;
     }
 
     /// Our neighbourhood has been looked up for the first time: every other bucket that has room wants
-    /// a refresh.
-    pub fn joined(&mut self) {
-        if let [others @ .., _] = &mut self.buckets[..] {
+    /// a refresh, and our own one once those who came when we did can have become contacts of others.
+    pub fn joined(&mut self, now: Instant) {
+        if let [others @ .., own] = &mut self.buckets[..] {
             let with_room = others.iter_mut().filter(|bucket| !bucket.entries.is_full());
-            with_room.for_each(|bucket| bucket.looked_up = None);
+            with_room.for_each(|bucket| bucket.refresh_at = now);
+            if self.admission == Admission::Reach {
+                own.refresh_at = own.refresh_at.min(now + 2 * self.upkeep.nat_timeout);
+            }
         }
     }
 
-    /// Random ids, one in the range of each bucket in which nothing was looked up for too long.
+    /// Random ids, one in the range of each bucket in which nothing was looked up for too long. In our
+    /// own bucket it is our neighbourhood, if those who came when we did were no contacts then.
     pub fn refresh_targets<'a>(&'a self, now: Instant, rng: &'a mut Rng) -> impl Iterator<Item = Id> + 'a {
-        let stale = move |bucket: &Bucket| {
-            let recent = |at| now.saturating_duration_since(at) < self.upkeep.refresh_after;
-            !bucket.looked_up.is_some_and(recent)
-        };
-        let due = self.buckets.iter().enumerate().filter(move |(_, bucket)| stale(bucket));
-        due.map(|(index, _)| self.random_id(index, rng))
+        let due = self.buckets.iter().enumerate().filter(move |(_, bucket)| bucket.refresh_at <= now);
+        let admits_late = self.admission == Admission::Reach;
+        due.map(move |(index, _)| match admits_late && self.is_last(index) {
+            true => self.own_id.neighbour(),
+            false => self.random_id(index, rng),
+        })
     }
 
     /// Puts up to K contacts closest to `target` into `out`, closest first.

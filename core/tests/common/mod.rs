@@ -8,7 +8,7 @@
 
 use bytes::BytesMut;
 use core::time::Duration;
-use khashmir::config::{AddressFamilies, LookupPolicy};
+use khashmir::config::{AddressFamilies, LookupPolicy, Upkeep};
 use khashmir::krpc::{
     Body, Call, CompactAddress, Contacts, ErrorCode, Message, Method, Query, Response, TransactionId, Values,
 };
@@ -73,6 +73,7 @@ pub fn config() -> Config {
         local_networks: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
         address_families: AddressFamilies::Both,
         lookup: LookupPolicy::KHASHMIR_2008,
+        upkeep: Upkeep::KHASHMIR_2008,
         ..Config::default()
     }
 }

@@ -86,6 +86,7 @@ dictionary!(Upkeep {
     nat_timeout,
     value_lifetime,
     republish_after,
+    republish_soonest,
     republish_spacing,
     rejoin_after,
 });

@@ -52,7 +52,7 @@ pub struct Row {
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// From the last join to the first put: joins are over then, those included that had to be tried again.
-const SETTLING: Duration = Duration::from_secs(120);
+const SETTLING: Duration = Duration::from_secs(900);
 
 /// Puts and gets begin so long after each other.
 const PAUSE: Duration = Duration::from_millis(250);

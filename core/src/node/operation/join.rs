@@ -47,11 +47,10 @@ impl Join {
         }
         self.asked -= 1;
         match &mut self.search {
-            Some(search) => search.found(asker.parts, *from),
+            Some(search) => search.enter_through(asker.parts, *from),
             None => {
-                let mut search = Search::start(asker.parts, Method::FindNode, neighbour(&asker.parts.id));
-                // The table may have had no room for it; it is a way in all the same.
-                search.found(asker.parts, *from);
+                let mut search = Search::start(asker.parts, Method::FindNode, asker.parts.id.neighbour());
+                search.enter_through(asker.parts, *from);
                 self.search = Some(search);
             }
         }
@@ -97,11 +96,4 @@ impl Join {
         let contacts = found.map_or(0, |found| found.len());
         Event::JoinFinished { op: asker.op, ending, contacts }
     }
-}
-
-/// Our own id with its last byte plus one: the search that fills our neighbourhood.
-fn neighbour(own_id: &Id) -> Id {
-    let mut id = *own_id;
-    id.0[Id::LEN - 1] = id.0[Id::LEN - 1].wrapping_add(1);
-    id
 }

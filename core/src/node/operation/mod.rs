@@ -16,6 +16,7 @@ pub(super) use put::Put;
 
 use super::event::{Ending, Event, OpId};
 use super::parts::{Parts, Purpose};
+use super::publication::Holder;
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, ErrorCode, Method, Response, TransactionId};
 use crate::time::Instant;
@@ -103,8 +104,8 @@ impl Asker<'_> {
 pub(super) struct Over {
     /// Its final event, which a caller sees if a caller started it.
     pub(super) event: Event,
-    /// What it stored, if it was a put, and at how many others.
-    pub(super) put: Option<((Id, Bytes), usize)>,
+    /// What it stored, if it was a put, and whom it found.
+    pub(super) put: Option<((Id, Bytes), Vec<Holder>)>,
 }
 
 /// What became of an operation.
@@ -309,7 +310,7 @@ impl Operations {
                     parts.emit(event.clone());
                 }
                 let put = match &operation.kind {
-                    Kind::Put(put) => Some((put.item(), put.copies_of_others(&parts.id))),
+                    Kind::Put(put) => Some((put.item(), put.found(&parts.id))),
                     _ => None,
                 };
                 Some(Over { event, put })

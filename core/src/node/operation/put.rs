@@ -7,6 +7,7 @@ use crate::krpc::{Call, ErrorCode, Method, Response};
 use crate::lookup::ForeignToken;
 use crate::node::event::{Ending, Event};
 use crate::node::parts::{Family, Parts};
+use crate::node::publication::Holder;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, Ipv6Addr};
@@ -56,9 +57,12 @@ impl Put {
         (self.key, self.value.clone())
     }
 
-    /// How many nodes other than us have stored the value.
-    pub(super) fn copies_of_others(&self, own_id: &Id) -> usize {
-        self.stored().filter(|target| target.contact.id != *own_id).count()
+    /// The closest that were found, ourselves left out.
+    pub(super) fn found(&self, own_id: &Id) -> Vec<Holder> {
+        let others = self.targets().iter().filter(|target| target.contact.id != *own_id);
+        let holder =
+            |target: &Target| Holder { addr: target.contact.addr, stored: target.state == State::Stored };
+        others.map(holder).collect()
     }
 
     pub(super) fn answered(
@@ -162,17 +166,19 @@ impl Put {
 
     pub(super) fn finish(&self, asker: &Asker<'_>, ending: Ending) -> Event {
         let own_id = &asker.parts.id;
-        let own_copy = self.stored().any(|target| target.contact.id == *own_id);
-        let copies = self.copies_of_others(own_id) + usize::from(own_copy);
+        let stored = |target: &&Target| target.state == State::Stored;
+        // In two networks we are ourselves twice.
+        let own_copy = self.targets().iter().filter(stored).any(|target| target.contact.id == *own_id);
+        let by_others = |target: &&Target| stored(target) && target.contact.id != *own_id;
+        let copies = self.targets().iter().filter(by_others).count() + usize::from(own_copy);
         Event::PutFinished { op: asker.op, ending, copies }
     }
 
-    fn stored(&self) -> impl Iterator<Item = &Target> {
-        let targets = match &self.phase {
-            Phase::Search(_) => &[][..],
+    fn targets(&self) -> &[Target] {
+        match &self.phase {
+            Phase::Search(_) => &[],
             Phase::Store(targets) => targets,
-        };
-        targets.iter().filter(|target| target.state == State::Stored)
+        }
     }
 }
 

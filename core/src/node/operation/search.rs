@@ -33,9 +33,10 @@ impl Search {
         Search { lookups, method }
     }
 
-    /// Takes in a contact that is known from elsewhere.
-    pub(super) fn found(&mut self, parts: &Parts, contact: Contact) {
-        self.lookups[Family::of(&contact.addr) as usize].found(contact, known(parts, &contact));
+    /// Takes in a contact that is known from elsewhere, and is to be asked in any case.
+    pub(super) fn enter_through(&mut self, parts: &Parts, contact: Contact) {
+        let known = Known { way_in: true, ..known(parts, &contact) };
+        self.lookups[Family::of(&contact.addr) as usize].found(contact, known);
     }
 
     pub(super) fn answered(&mut self, parts: &mut Parts, from: &Contact, response: &Response<'_>) {
@@ -129,5 +130,5 @@ impl Search {
 
 /// What we know of a contact that somebody named.
 fn known(parts: &Parts, contact: &Contact) -> Known {
-    Known { counted: parts.counts(&contact.addr), doubtful: parts.doubts(contact), round_trip: None }
+    Known { counted: parts.counts(&contact.addr), doubtful: parts.doubts(contact), ..Known::default() }
 }

@@ -90,6 +90,7 @@ knobs! {
     value_lifetime_seconds: Seconds<60, 604_800> = value_lifetime;
     // Others forget a value after three hours.
     republish_after_seconds: Seconds<60, 10_800> = republish_after;
+    republish_soonest_seconds: Seconds<60, 10_800> = republish_soonest;
     republish_spacing_ms: Millis<1, 60_000> = republish_spacing;
     rejoin_after_seconds: Seconds<1, 3600> = rejoin_after;
 }

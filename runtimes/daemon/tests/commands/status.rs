@@ -16,7 +16,7 @@ fn downloads_in_progress_have_bars_on_a_terminal_and_lines_elsewhere() {
     });
     let home = Home::start("127.0.0.1", Some(&mirror), &[]);
     home.update(&mirror, &archive);
-    home.wait_status("the index is here", |status| status["fetching"].as_array().unwrap().is_empty());
+    home.wait_status("the index is here", |status| status["downloads"]["in_progress"] == 0);
     let mut apt = home.apt();
     apt.ask(&mirror.url(&pool("slow_1.0_all.deb")), &[]);
     home.wait_status("a quarter is there", |status| {
