@@ -13,7 +13,7 @@ mod trial;
 
 pub use recorded::{Recorded, figures_of_2008};
 pub use terrain::{Kind, Site, Terrain};
-pub use trial::{Measured, Times, Trial};
+pub use trial::{BINS, Measured, Times, Trial};
 
 use core::time::Duration;
 

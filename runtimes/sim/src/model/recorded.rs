@@ -18,6 +18,8 @@ pub struct Recorded {
     pub datagrams: u64,
     /// Of each node's own mean: mean, median and 90th percentile, in seconds.
     pub all: Times,
+    /// Share of the nodes whose own mean falls into each second; the last bin has all that is longer.
+    pub share_per_second: Vec<f64>,
     /// Of the lookups of nodes that are not slow, in seconds.
     pub healthy: Times,
     /// Contacts in a routing table at the end.
@@ -42,6 +44,7 @@ fn recorded(row: &Value) -> Recorded {
         let value = row.pointer(path).and_then(Value::as_f64);
         value.unwrap_or_else(|| panic!("no number {path} in the recorded figures"))
     };
+    let bins = row.pointer("/all_nodes/node_means_per_1s_bin").and_then(Value::as_array);
     let text = |path: &str| row.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     Recorded {
         model: text("/model"),
@@ -55,6 +58,7 @@ fn recorded(row: &Value) -> Recorded {
             p90: number("/all_nodes/p90_of_node_means_s"),
             p99: f64::NAN,
         },
+        share_per_second: bins.into_iter().flatten().filter_map(Value::as_f64).collect(),
         healthy: Times {
             mean: number("/healthy/mean_s"),
             p50: number("/healthy/p50_s"),

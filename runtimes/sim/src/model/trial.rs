@@ -49,6 +49,8 @@ pub struct Measured {
     pub never_joined: usize,
     /// Of each node's own mean.
     pub all: Times,
+    /// Share of the nodes whose own mean falls into each second; the last bin has all that is longer.
+    pub share_per_second: [f64; BINS],
     /// Of the lookups of nodes that are not slow.
     pub healthy: Times,
     /// Lookups of nodes that are not slow.
@@ -66,6 +68,9 @@ pub struct Measured {
     /// SHA-1 of all datagrams that arrived.
     pub digest: [u8; 20],
 }
+
+/// Bins of one second, as the paper's figure has them.
+pub const BINS: usize = 30;
 
 /// Longer than any model runs.
 const NEVER: Duration = Duration::from_secs(1 << 30);
@@ -169,7 +174,8 @@ impl Trial {
                 hits += usize::from(closest_good.is_some_and(hit));
             }
         }
-        let means = by_node.values().map(|all| all.iter().sum::<f64>() / all.len() as f64);
+        let mean = |all: &Vec<f64>| all.iter().sum::<f64>() / all.len() as f64;
+        let means: Vec<f64> = by_node.values().map(mean).collect();
         let contacts = joined.iter().flat_map(|node| network.node(*node).contacts());
         let contacts: Vec<Kind> =
             contacts.map(|contact| kinds[network.by_ip[&contact.addr.ip()].0]).collect();
@@ -179,7 +185,8 @@ impl Trial {
         Measured {
             slow_nodes: kinds.iter().filter(|kind| **kind == Kind::Slow).count(),
             never_joined: kinds.len() - joined.len(),
-            all: Times::of(means.collect()),
+            share_per_second: share_per_second(&means),
+            all: Times::of(means),
             lookups: healthy.len(),
             hit_share: hits as f64 / healthy.len().max(1) as f64,
             healthy: Times::of(healthy),
@@ -190,6 +197,14 @@ impl Trial {
             digest: network.trace_digest(),
         }
     }
+}
+
+fn share_per_second(means: &[f64]) -> [f64; BINS] {
+    let mut shares = [0.0; BINS];
+    for mean in means {
+        shares[(*mean as usize).min(BINS - 1)] += 1.0 / means.len() as f64;
+    }
+    shares
 }
 
 fn interval(rng: &mut Rng, mean: Duration) -> Duration {
