@@ -5,14 +5,14 @@
 //! [`found`](Lookup::found) and [`failed`](Lookup::failed).
 
 use crate::config::{Limits, LookupPolicy};
-use crate::id::{Contact, Distance, Id};
+use crate::id::{Contact, Id};
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
+use core::num::NonZeroU32;
 use core::ops::Deref;
-use core::time::Duration;
 
 /// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
 pub const MAX_TOKEN_LEN: usize = 64;
@@ -75,7 +75,6 @@ pub struct Candidate {
     pub num: u64,
     /// Its token, if it gave one.
     pub token: Option<ForeignToken>,
-    distance: Distance,
     known: Known,
     state: State,
 }
@@ -90,8 +89,8 @@ pub struct Known {
     /// Whether it is queried however far it is, and waited for unless it is late: it may know others than
     /// those whom we know.
     pub way_in: bool,
-    /// How long its last answer took.
-    pub round_trip: Option<Duration>,
+    /// How long its last answer took, in microseconds.
+    pub round_trip_micros: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +125,8 @@ impl Place {
 
 impl Candidate {
     /// Smaller for those that can be expected to answer sooner.
-    fn haste(&self) -> Duration {
-        self.known.round_trip.unwrap_or(Duration::MAX)
+    fn haste(&self) -> NonZeroU32 {
+        self.known.round_trip_micros.unwrap_or(NonZeroU32::MAX)
     }
 }
 
@@ -145,8 +144,10 @@ impl Lookup {
     /// Puts a contact into the frontier, unless it is there.
     pub fn found(&mut self, contact: Contact, known: Known) {
         let distance = contact.id.distance(&self.target);
-        let at = self.candidates.partition_point(|other| other.distance < distance);
-        let mut same = self.candidates[at..].iter_mut().take_while(|other| other.distance == distance);
+        // Worked out again each time: a frontier is what a node takes most memory for.
+        let is_closer = |other: &Candidate| other.contact.id.distance(&self.target) < distance;
+        let at = self.candidates.partition_point(is_closer);
+        let mut same = self.candidates[at..].iter_mut().take_while(|other| other.contact.id == contact.id);
         if let Some(same) = same.find(|other| other.contact == contact) {
             same.known.way_in |= known.way_in;
             return;
@@ -157,7 +158,7 @@ impl Lookup {
             }
             self.candidates.pop();
         }
-        let candidate = Candidate { contact, num: 0, token: None, distance, known, state: State::New };
+        let candidate = Candidate { contact, num: 0, token: None, known, state: State::New };
         if self.candidates.len() == self.candidates.capacity() {
             self.candidates.reserve_exact(MORE_CANDIDATES);
         }
@@ -322,7 +323,7 @@ mod tests {
     use super::*;
     use khashmir_testing::quickcheck;
 
-    const COUNTED: Known = Known { counted: true, doubtful: false, way_in: false, round_trip: None };
+    const COUNTED: Known = Known { counted: true, doubtful: false, way_in: false, round_trip_micros: None };
 
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
@@ -455,8 +456,8 @@ mod tests {
         let policy = LookupPolicy { opening: 2, ..LookupPolicy::DEFAULT };
         let mut lookup = Lookup::new(Id([0; 20]));
         for n in 1..=8 {
-            let round_trip = Some(Duration::from_millis(100 - u64::from(n)));
-            lookup.found(contact(n), Known { round_trip, ..COUNTED });
+            let round_trip_micros = NonZeroU32::new(100 - u32::from(n));
+            lookup.found(contact(n), Known { round_trip_micros, ..COUNTED });
         }
         assert_eq!(queried(&mut lookup, &policy), [8, 7]);
         lookup.answered(&contact(7), 0, None);

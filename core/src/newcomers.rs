@@ -12,7 +12,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 /// How many there may be. Who finds no place is met elsewhere, in a lookup, or comes again.
-const CAPACITY: usize = 128;
+const CAPACITY: usize = 96;
 
 /// How long one that did not answer is not asked again, in times of the silence before a ping.
 const AFTER_REFUSAL: u32 = 20;
@@ -203,8 +203,8 @@ mod tests {
         let mut newcomers = newcomers();
         (0..1000).for_each(|n| newcomers.heard(at(0), &contact(usize::from(n) % 40, n)));
         assert_eq!(newcomers.all.len(), CAPACITY);
-        let closest = newcomers.all.values().filter(|newcomer| newcomer.common_prefix_len >= 25);
-        assert_eq!(closest.count(), 15 * K);
+        let closest = newcomers.all.values().filter(|newcomer| newcomer.common_prefix_len >= 30);
+        assert_eq!(closest.count(), 10 * K);
         let refused = newcomers.take_due(at(120)).unwrap();
         newcomers.refused(at(120), &refused);
         newcomers.heard(at(121), &contact(1, 2000));

@@ -27,6 +27,8 @@ pub(super) struct Maintenance {
     earlier: Vec<Contact>,
     /// How long to wait before the next try.
     rejoin_after: Duration,
+    /// Whether anybody has been known since the bootstrap contacts were asked for want of others.
+    has_joined: bool,
     /// When the bootstrap contacts were last asked.
     asked_at: Instant,
     /// How long after that to ask them again, though others are known.
@@ -79,7 +81,8 @@ impl Maintenance {
     /// A join is over: tries again later, ever later, as long as nobody is known.
     pub(super) fn joined(&mut self, parts: &mut Parts, contacts: usize) {
         self.asked_at = parts.now;
-        if contacts > 0 || parts.contacts() > 0 || self.bootstrap.is_empty() {
+        self.has_joined = contacts > 0 || parts.contacts() > 0;
+        if self.has_joined || self.bootstrap.is_empty() {
             self.rejoin_after = parts.config.upkeep.rejoin_after;
             parts.timers.set(Timer::Rejoin, None);
             return;
@@ -145,8 +148,9 @@ impl Node {
     /// A join is over. It looked up our own neighbourhood; who is far from us we know by chance, if
     /// at all, and our neighbours, who joined as we did, know no better: so looks further.
     pub(super) fn joined(&mut self, contacts: usize) {
+        let is_first = !self.maintenance.has_joined;
         self.maintenance.joined(&mut self.parts, contacts);
-        if contacts > 0 {
+        if is_first && contacts > 0 {
             let now = self.parts.now;
             self.parts.tables.iter_mut().for_each(|table| table.joined(now));
             self.refresh();
