@@ -30,7 +30,7 @@
 //!
 //! ```no_run
 //! use khashmir_mio::{Driver, Loop, Sockets};
-//! //! use mio::{Events, Poll, Token, Waker};
+//! use mio::{Events, Poll, Token, Waker};
 //! use std::sync::Arc;
 //!
 //! # fn main() -> std::io::Result<()> {

@@ -75,6 +75,8 @@ fn more_values_than_one_response_holds_all_arrive() {
     for (seed, link) in [(53, Link::GOOD), (54, Link::BAD)] {
         let mut network = Network::new(seed, link);
         let nodes = network.grow(20, &config);
+        // Nobody is a contact before two minutes of silence.
+        network.run_for(Duration::from_secs(300));
         let mut expected: Vec<Vec<u8>> = (0..60u8).map(|n| vec![n; 100]).collect();
         for (n, value) in expected.iter().enumerate() {
             let put = network.put(nodes[n % 20], KEY, value);
