@@ -29,6 +29,7 @@
 //! wait no longer than it says. What a handle asks comes through a waker of yours.
 //!
 //! ```no_run
+//! use khashmir::Config;
 //! use khashmir_mio::{Driver, Loop, Sockets};
 //! use mio::{Events, Poll, Token, Waker};
 //! use std::sync::Arc;
