@@ -86,8 +86,8 @@ pub struct Known {
     pub counted: bool,
     /// Whether it is queried, but not waited for.
     pub doubtful: bool,
-    /// Whether our own policy queries it however far it is, and waits for it unless it is late: it may know
-    /// others than those whom we know.
+    /// Whether it is queried however far it is, and waited for unless it is late: it may know others than
+    /// those whom we know.
     pub way_in: bool,
     /// How long its last answer took, in microseconds.
     pub round_trip_micros: Option<NonZeroU32>,
@@ -214,9 +214,7 @@ impl Lookup {
         let answers = |window: &[usize]| window.iter().filter(|at| state(at) == State::Answered).count();
         let all_asked = live.is_full() && live.iter().all(|at| state(at) != State::New);
         let enough = answers(&live) >= K.min(policy.enough.into());
-        // In 2008 a way in had to be among the closest like all others.
-        let is_way_in = |candidate: &Candidate| candidate.known.way_in && policy.passes_over();
-        let mut ways_in = self.candidates.iter().filter(|candidate| is_way_in(candidate));
+        let mut ways_in = self.candidates.iter().filter(|candidate| candidate.known.way_in);
         let are_in = !ways_in.any(|way_in| matches!(way_in.state, State::New | State::Queried));
         if policy.abort_early && all_asked && enough && are_in && answers(&waited_for) == waited_for.len() {
             return Step::Done;
@@ -226,7 +224,7 @@ impl Lookup {
         let is_opening = self.answers == 0 && policy.opening < policy.parallelism;
         let new = window.iter().copied().filter(|at| state(at) == State::New);
         let next = if is_opening { new.min_by_key(|at| self.candidates[*at].haste()) } else { new.min() };
-        let way_in = self.candidates.iter().position(|c| is_way_in(c) && c.state == State::New);
+        let way_in = self.candidates.iter().position(|c| c.known.way_in && c.state == State::New);
         match way_in.or(next) {
             Some(at) if self.queries < limits.lookup_queries => {
                 let places = if is_opening { policy.opening } else { policy.parallelism };
@@ -236,7 +234,7 @@ impl Lookup {
                     candidate.state = if candidate.known.doubtful { State::Late } else { State::Queried };
                     return Step::Query(candidate.contact);
                 }
-                match self.overtaken(&window, policy).filter(|_| policy.leap_frog) {
+                match self.overtaken(&window).filter(|_| policy.leap_frog) {
                     Some(overtaken) => {
                         overtaken.state = State::Abandoned;
                         Step::Abandon(overtaken.contact)
@@ -312,10 +310,9 @@ impl Lookup {
     }
 
     /// The farthest contact that was queried and is no longer among the K closest.
-    fn overtaken(&mut self, window: &Window, policy: &LookupPolicy) -> Option<&mut Candidate> {
+    fn overtaken(&mut self, window: &Window) -> Option<&mut Candidate> {
         let overtaken = |(at, candidate): &(usize, &mut Candidate)| {
-            let keeps_place = candidate.known.way_in && policy.passes_over();
-            candidate.state == State::Queried && !keeps_place && !window.contains(at)
+            candidate.state == State::Queried && !candidate.known.way_in && !window.contains(at)
         };
         self.candidates.iter_mut().enumerate().rfind(overtaken).map(|(_, candidate)| candidate)
     }

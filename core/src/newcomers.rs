@@ -100,7 +100,7 @@ impl Newcomers {
         if let Some(Newcomer { state, .. }) = self.all.get_mut(addr)
             && *state == State::Pinged
         {
-            *state = State::Refused(now + self.silence * AFTER_REFUSAL);
+            *state = State::Refused(now + self.silence.saturating_mul(AFTER_REFUSAL));
         }
     }
 

@@ -182,7 +182,7 @@ impl<P> Transaction<P> {
         (self.transmissions == 1 && took <= self.schedule.resend_after[0]).then_some(took)
     }
 
-    /// Whether the answer that comes `now` comes as soon as a request fails at the soonest.
+    /// Whether the answer that comes `now` took no longer than a lookup waits in any case.
     pub fn is_timely(&self, now: Instant) -> bool {
         let soonest = self.schedule.soonest_failure.max(self.schedule.resend_after[0]);
         now.saturating_duration_since(self.started) <= soonest

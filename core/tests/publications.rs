@@ -4,7 +4,8 @@
 mod common;
 
 use common::*;
-use khashmir::config::Upkeep;
+use core::time::Duration;
+use khashmir::config::{LookupPolicy, Upkeep};
 use khashmir::krpc::{Call, Method};
 use khashmir::{Config, Event, Id};
 
@@ -82,6 +83,23 @@ fn a_value_is_stored_again_the_sooner_the_faster_its_keepers_go() {
     assert!(fast.windows(2).all(|pair| pair[1] - pair[0] >= 10), "{fast:?}");
     let slow = renewals_where_go(1);
     assert!((6..fast.len()).contains(&slow.len()), "{slow:?}");
+}
+
+#[test]
+fn periods_that_never_end_are_periods_too() {
+    let never = Duration::MAX;
+    let upkeep =
+        Upkeep { republish_after: never, republish_soonest: never, nat_timeout: never, ..Upkeep::DEFAULT };
+    let mut scene = Scene::with(Config { lookup: LookupPolicy::DEFAULT, upkeep, ..config() });
+    let key = far_key(&scene.node);
+    let friend = near(key, 1);
+    scene.befriend([Peer::new(friend)]);
+    let join = scene.node.join(scene.now, &[friend.addr]).unwrap();
+    scene.finish(join);
+    let publish = scene.node.publish(scene.now, key, b"v").unwrap();
+    scene.finish(publish);
+    scene.run_for(24 * HOUR);
+    assert_eq!(stores(&scene.sent()).len(), 1);
 }
 
 #[test]

@@ -153,9 +153,9 @@ impl Publication {
         let is_there = |holder: &&u32| found.iter().any(|found| fingerprint(&found.addr) == **holder);
         let (before, there) = (self.holders.len(), self.holders.iter().filter(is_there).count());
         let interval = match self.interval {
-            None => upkeep.republish_soonest * FIRST_INTERVAL,
+            None => upkeep.republish_soonest.saturating_mul(FIRST_INTERVAL),
             Some(interval) if there * 2 < before => interval / 2,
-            Some(interval) if there * 6 >= before * 5 => interval * 2,
+            Some(interval) if there * 6 >= before * 5 => interval.saturating_mul(2),
             Some(interval) => interval,
         };
         let interval = interval.max(upkeep.republish_soonest).min(upkeep.republish_after);

@@ -189,7 +189,7 @@ impl RoutingTable {
             let with_room = others.iter_mut().filter(|bucket| !bucket.entries.is_full());
             with_room.for_each(|bucket| bucket.refresh_at = now);
             if self.admission == Admission::Reach {
-                own.refresh_at = own.refresh_at.min(now + 2 * self.upkeep.nat_timeout);
+                own.refresh_at = own.refresh_at.min(now + self.upkeep.nat_timeout.saturating_mul(2));
             }
         }
     }

@@ -36,9 +36,11 @@ impl Search {
         Search { lookups, method }
     }
 
-    /// Takes in a contact that is known from elsewhere, and is to be asked in any case.
+    /// Takes in a contact that is known from elsewhere, and is to be asked in any case; in 2008 it had to be
+    /// among the closest, like all others.
     pub(super) fn enter_through(&mut self, parts: &Parts, contact: Contact) {
-        let known = Known { way_in: true, ..known(parts, &contact) };
+        let way_in = parts.config.lookup.passes_over();
+        let known = Known { way_in, ..known(parts, &contact) };
         self.lookups[Family::of(&contact.addr) as usize].found(contact, known);
     }
 
