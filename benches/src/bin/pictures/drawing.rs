@@ -77,6 +77,8 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
     builder
         .caption(&panel.title, ("sans-serif", 15))
         .margin(MARGIN)
+        // Half of the last number stands beyond the axis.
+        .margin_right(2 * MARGIN)
         .x_label_area_size(36)
         .y_label_area_size(48);
     // Axes of different kinds are different types.

@@ -39,17 +39,14 @@ impl Table {
 /// Steps of a lookup, its time, what a node takes, and what the whole takes.
 pub fn panels(table: &Table) -> Result<[Panel; 4], Box<dyn Error>> {
     let sizes = table.points("nodes", 1.0)?;
-    let range = |sizes: &[(f64, f64)]| {
-        let all = sizes.iter().map(|(size, _)| *size);
-        all.clone().fold(f64::MAX, f64::min)..all.fold(1.0, f64::max)
-    };
-    let nodes = range(&sizes);
+    let all = sizes.iter().map(|(size, _)| *size);
+    let nodes = all.clone().fold(f64::MAX, f64::min)..all.fold(1.0, f64::max);
     let panel = |title: &str, label, scale, curves: Vec<Curve>| {
         let x = Axis { label: "nodes in the network", range: nodes.clone(), scale: Scale::Logarithmic };
         let y = Axis { label, range: extent(&curves, scale), scale };
         Panel { title: title.to_owned(), x, y, curves }
     };
-    let steps_if_halved = sizes.iter().map(|(size, _)| (*size, size.log2() / 4.0)).collect();
+    let quarter_of_log2 = sizes.iter().map(|(size, _)| (*size, size.log2() / 4.0)).collect();
     Ok([
         panel(
             "steps of a lookup",
@@ -58,7 +55,7 @@ pub fn panels(table: &Table) -> Result<[Panel; 4], Box<dyn Error>> {
             vec![
                 curve("mean", 4, table.points("hops_mean", 1.0)?),
                 curve("most", 5, table.points("hops_max", 1.0)?),
-                curve("log2(nodes) / 4", 0, steps_if_halved),
+                curve("log2(nodes) / 4", 0, quarter_of_log2),
             ],
         ),
         panel(
@@ -92,12 +89,12 @@ fn curve(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Curve {
     Curve { name: name.to_owned(), colour: PALETTE[colour], points, is_marked: true }
 }
 
-/// From nothing, or from a power of ten, to a fifth above the largest.
+/// From nothing, or from a power of ten, to what leaves room for the names above the largest.
 fn extent(curves: &[Curve], scale: Scale) -> Range<f64> {
     let all = curves.iter().flat_map(|curve| &curve.points).map(|(_, y)| *y);
     let (least, most) = all.fold((f64::MAX, 0.0_f64), |(least, most), y| (least.min(y), most.max(y)));
     match scale {
-        Scale::Linear => 0.0..most * 1.2,
+        Scale::Linear => 0.0..most * 1.6,
         Scale::Logarithmic => 10_f64.powf(least.log10().floor())..most * 2.0,
     }
 }
