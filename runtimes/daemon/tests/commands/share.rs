@@ -60,10 +60,12 @@ fn files_of_every_tier_go_from_machine_to_machine() {
     assert_ne!(fs::metadata(&target).unwrap().permissions().mode() & 0o400, 0);
     assert_eq!(taker.type_in(&["get", &hash(b"no such"), "-o", "-"]).out, "");
     let piped = taker.begin(&["get", &hash(&three), "-o", "-"]).wait_with_output().unwrap();
-    assert!(piped.status.success() && piped.stdout == three);
+    assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
+    assert!(piped.stdout == three);
     // The giver has it, too; nothing of what was got is offered by the taker.
     let own = giver.begin(&["get", &hash(&tiny), "-o", "-"]).wait_with_output().unwrap();
-    assert!(own.status.success() && own.stdout == tiny);
+    assert!(own.status.success(), "{}", String::from_utf8_lossy(&own.stderr));
+    assert!(own.stdout == tiny);
     assert_eq!(taker.status()["dht"]["publications"], 0);
     let names = names_in(&taker.path(""));
     assert!(names.iter().all(|name| !name.starts_with('.')), "nothing lies about: {names:?}");

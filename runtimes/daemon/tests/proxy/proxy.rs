@@ -85,11 +85,7 @@ impl Proxy {
     /// What apt has got already is kept a moment later.
     #[track_caller]
     pub fn wait_until_cached(&self, content: &[u8]) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.is_cached(content) {
-            assert!(Instant::now() < deadline, "a file that was fetched is not kept");
-            thread::sleep(Duration::from_millis(2));
-        }
+        wait("a file that was fetched is kept", || self.is_cached(content));
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -106,5 +102,14 @@ impl Proxy {
         let mut client = self.connect();
         client.get(&mirror.url(&format!("{SUITE}/InRelease")), &[]).ok();
         client.get(&mirror.url(&archive.packages_by_hash()), &[]).ok();
+    }
+}
+
+#[track_caller]
+pub fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        thread::sleep(Duration::from_millis(2));
     }
 }
