@@ -54,7 +54,7 @@ impl OutsideVotes {
         let mut best: Option<SocketAddr> = None;
         for &(_, addr) in &self.votes {
             // Of equals, what was believed before stays; else what was voted for earliest.
-            if best.is_none_or(|best| rank(addr) > rank(best)) {
+            if best.is_none_or(|best| addr != best && rank(addr) > rank(best)) {
                 best = Some(addr);
             }
         }
