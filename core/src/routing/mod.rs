@@ -176,9 +176,13 @@ impl RoutingTable {
         }
     }
 
-    /// A lookup for `target` starts: its bucket needs no refresh for a while.
+    /// A lookup for `target` starts: its bucket needs no refresh for a while; our own only if that is
+    /// our neighbourhood.
     pub fn touch(&mut self, now: Instant, target: &Id) {
         let index = self.index(target);
+        if self.refreshes_neighbourhood(index) && *target != self.own_id.neighbour() {
+            return;
+        }
         self.buckets[index].refresh_at = now + self.upkeep.refresh_after;
     }
 
@@ -198,11 +202,15 @@ impl RoutingTable {
     /// own bucket it is our neighbourhood, if those who came when we did were no contacts then.
     pub fn refresh_targets<'a>(&'a self, now: Instant, rng: &'a mut Rng) -> impl Iterator<Item = Id> + 'a {
         let due = self.buckets.iter().enumerate().filter(move |(_, bucket)| bucket.refresh_at <= now);
-        let admits_late = self.admission == Admission::Reach;
-        due.map(move |(index, _)| match admits_late && self.is_last(index) {
+        due.map(move |(index, _)| match self.refreshes_neighbourhood(index) {
             true => self.own_id.neighbour(),
             false => self.random_id(index, rng),
         })
+    }
+
+    /// Whether a refresh of the bucket is a lookup of our own neighbourhood.
+    fn refreshes_neighbourhood(&self, index: usize) -> bool {
+        self.admission == Admission::Reach && self.is_last(index)
     }
 
     /// Puts up to K contacts closest to `target` into `out`, closest first.

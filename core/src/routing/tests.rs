@@ -112,6 +112,21 @@ fn refreshes_aim_into_their_bucket() {
 }
 
 #[test]
+fn only_a_lookup_of_our_neighbourhood_puts_off_that_of_our_neighbourhood() {
+    let own_id = Id([0x5a; 20]);
+    let mut table = RoutingTable::new(own_id, Upkeep::DEFAULT, &LookupPolicy::DEFAULT, Instant::ORIGIN);
+    table.answered(Instant::ORIGIN, by(contact(1, 1)));
+    table.joined(Instant::ORIGIN);
+    let due = Instant::ORIGIN + 2 * Upkeep::DEFAULT.nat_timeout;
+    let mut rng = Rng::new([3; 32], Purpose::Refresh);
+    table.touch(Instant::ORIGIN, &Id([0x5b; 20]));
+    let targets: Vec<Id> = table.refresh_targets(due, &mut rng).collect();
+    assert_eq!(targets, [own_id.neighbour()]);
+    table.touch(Instant::ORIGIN, &own_id.neighbour());
+    assert_eq!(table.refresh_targets(due, &mut rng).count(), 0);
+}
+
+#[test]
 fn closest_is_what_sorting_all_would_give_and_invariants_hold() {
     fn law(own: Id, seeds: Vec<(Id, u8)>, target: Id) -> bool {
         let mut table =
