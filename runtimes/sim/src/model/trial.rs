@@ -57,7 +57,7 @@ pub struct Measured {
     pub lookups: usize,
     /// Share of those whose result has the closest node that is healthy.
     pub hit_share: f64,
-    /// Contacts in a routing table at the end.
+    /// Contacts in a routing table at the end, the empty tables of nodes that never joined counted.
     pub contacts: f64,
     /// Share of those that are slow or behind a NAT.
     pub bad_share: f64,
@@ -190,7 +190,7 @@ impl Trial {
             lookups: healthy.len(),
             hit_share: hits as f64 / healthy.len().max(1) as f64,
             healthy: Times::of(healthy),
-            contacts: contacts.len() as f64 / joined.len().max(1) as f64,
+            contacts: contacts.len() as f64 / kinds.len().max(1) as f64,
             bad_share: share(&|kind| *kind != Kind::Healthy),
             natted_share: share(&|kind| *kind == Kind::Natted),
             datagrams: network.traffic().sent,
