@@ -982,9 +982,18 @@ fn every_required_and_every_hardening_check_fails_on_a_node_with_its_fault() {
                     let next = waiting.lock().unwrap().next();
                     let Some(mutation) = next else { return };
                     let joins = mutation.fails.iter().any(|name| name.starts_with("lookup"));
-                    let reports = try_checks(mutation.fails, false, |bootstrap| {
-                        start(*mutation, config(), joins.then_some(bootstrap))
-                    });
+                    let try_them = || {
+                        try_checks(mutation.fails, false, |bootstrap| {
+                            start(*mutation, config(), joins.then_some(bootstrap))
+                        })
+                    };
+                    let mut reports = try_them();
+                    // On a busy machine a lookup may end before it comes to whom a check is about.
+                    for _ in 0..2 {
+                        if reports.iter().any(|report| report.status == Status::Skipped) {
+                            reports = try_them();
+                        }
+                    }
                     done.lock().unwrap().push((mutation, reports));
                 }
             });
