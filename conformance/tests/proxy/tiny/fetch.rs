@@ -82,8 +82,20 @@ enum Try {
 }
 
 impl Shared {
+    /// Whoever sees at the mirror that a file is asked for knows that its writer has the turn, or waits
+    /// for it.
+    fn wait_for_a_writer(&self) {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while self.turn.try_lock().is_ok() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Fetches to the end; the bytes are there as they come.
     pub fn run(&self, fetch: &Fetch, url: &Url, client: &Head) -> bool {
+        if self.is("one-writer") {
+            self.wait_for_a_writer();
+        }
         let patient = !["no-retries", "says-502", "fills-up", "reuse-blindly"].contains(&self.fault);
         let tries = if patient { TRIES } else { 1 };
         let (mut place, mut hops, mut status) = (url.clone(), 0, 502);
