@@ -5,7 +5,7 @@ use crate::map::{HashKey, RecentTable, Remembered};
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use core::net::{IpAddr, SocketAddr};
-use core::num::NonZeroU64;
+use core::num::{NonZeroU32, NonZeroU64};
 use core::time::Duration;
 
 /// The addresses that lately proved that they receive what is sent to them.
@@ -83,21 +83,21 @@ impl Remembered for Proof {
 /// How many queries are served, per source and in all (protocol, section 7).
 ///
 /// A source is an IPv4 address or an IPv6 /64. Those that have spent some of their budget are
-/// remembered, nearly [`Limits::query_sources`] of them; a source that was forgotten starts anew, and
-/// then only the budget for all holds it.
+/// remembered, and those of whom that is wanted, nearly [`Limits::query_sources`] of them; a source that
+/// was forgotten starts anew, and then only the budget for all holds it.
 #[derive(Clone, Debug)]
 pub struct QueryBudget {
-    /// None: lifted; then it is only noted when a source queried.
+    /// None: lifted.
     per_source: Option<Rate>,
     sources: RecentTable<NetworkPrefix, Source>,
-    /// For how long it is known that a source has queried.
+    /// For how long it is remembered that a source has queried.
     memory: Duration,
     in_all: Option<(Rate, Bucket)>,
 }
 
 impl QueryBudget {
     /// All budgets are full: [`Limits::query_burst_seconds`] worth of queries, one at least. `memory`: for
-    /// how long it is known that a source has queried.
+    /// how long [`remember`](Self::remember) holds.
     pub fn new(limits: &Limits, memory: Duration, key: HashKey) -> QueryBudget {
         let burst_seconds = limits.query_burst_seconds;
         let per_source = Rate::new(limits.queries_per_second_and_source, burst_seconds);
@@ -113,7 +113,7 @@ impl QueryBudget {
     /// Gives back the room that a crowd took. Due at every checkpoint.
     pub fn trim(&mut self, now: Instant) {
         let (rate, since) = (self.per_source.unwrap_or_default(), now.saturating_sub(self.memory));
-        self.sources.trim(|source| source.bucket.filled_at < since && source.bucket.is_full(&rate, now));
+        self.sources.trim(|source| source.is_void(&rate, now, since));
     }
 
     /// Whether a query from `ip` is served, and if so, charges for it.
@@ -121,8 +121,8 @@ impl QueryBudget {
     /// A source that is over its own budget takes nothing from the others'.
     pub fn admit(&mut self, now: Instant, ip: &IpAddr) -> bool {
         let (rate, since) = (self.per_source.unwrap_or_default(), now.saturating_sub(self.memory));
-        let is_void = |source: &Source| source.bucket.filled_at < since && source.bucket.is_full(&rate, now);
-        let new = |hash| Source { hash, bucket: Bucket::full(&rate, now) };
+        let is_void = |source: &Source| source.is_void(&rate, now, since);
+        let new = |hash| Source::new(hash, Bucket::full(&rate, now));
         let source = self.sources.entry(&NetworkPrefix::source(ip), is_void, new);
         if !source.bucket.take(&rate, now) && self.per_source.is_some() {
             return false;
@@ -132,13 +132,18 @@ impl QueryBudget {
             None => true,
         }
     }
-}
 
-impl QueryBudget {
-    /// Whether a query from `ip` came after `since`.
+    /// Remembers that `ip`, whose query has just been admitted, has queried, and will when it queries again.
+    pub fn remember(&mut self, ip: &IpAddr) {
+        if let Some(source) = self.sources.get_mut(&NetworkPrefix::source(ip)) {
+            source.remembered = true;
+        }
+    }
+
+    /// Whether a query came after `since` from `ip`, of which that is remembered.
     pub fn has_queried(&self, since: Instant, ip: &IpAddr) -> bool {
         let source = self.sources.get(&NetworkPrefix::source(ip));
-        source.is_some_and(|source| source.bucket.filled_at > since)
+        source.is_some_and(|source| source.remembered && source.bucket.filled_at > since)
     }
 }
 
@@ -164,15 +169,29 @@ impl Rate {
 /// A source, hashed, and what is left of its budget.
 #[derive(Clone, Debug)]
 struct Source {
-    hash: NonZeroU64,
+    hash: NonZeroU32,
+    remembered: bool,
     bucket: Bucket,
 }
 
+impl Source {
+    fn new(hash: NonZeroU64, bucket: Bucket) -> Source {
+        let hash = NonZeroU32::new((hash.get() >> Source::HASH_BITS) as u32).unwrap_or(NonZeroU32::MAX);
+        Source { hash, remembered: false, bucket }
+    }
+
+    /// Whether it says no more than a new one would, where queries before `since` are forgotten.
+    fn is_void(&self, rate: &Rate, now: Instant, since: Instant) -> bool {
+        let is_remembered = self.remembered && self.bucket.filled_at >= since;
+        !is_remembered && self.bucket.is_full(rate, now)
+    }
+}
+
 impl Remembered for Source {
-    const HASH_BITS: u32 = 64;
+    const HASH_BITS: u32 = 32;
 
     fn hash(&self) -> NonZeroU64 {
-        self.hash
+        NonZeroU64::new(u64::from(self.hash.get()) << Source::HASH_BITS).unwrap_or(NonZeroU64::MAX)
     }
 
     fn used_at(&self) -> Instant {
@@ -279,6 +298,27 @@ mod tests {
         assert_eq!(served(&mut budget, at(100_000)), 1);
         assert_eq!(served(&mut budget, at(3_600_000_000)), 30, "never more than the burst");
         assert!(budget.admit(at(3_600_000_000), &host(2)), "another source has its own budget");
+    }
+
+    #[test]
+    fn of_those_for_whom_it_is_wanted_it_is_remembered_that_they_queried() {
+        let memory = Duration::from_secs(120);
+        let mut budget = QueryBudget::new(&Limits::DEFAULT, memory, key());
+        let secs = |secs: u64| at(secs * 1_000_000);
+        budget.admit(secs(10), &host(1));
+        assert!(!budget.has_queried(secs(0), &host(1)), "nobody wants to know");
+        budget.remember(&host(1));
+        assert!(budget.has_queried(secs(9), &host(1)) && !budget.has_queried(secs(10), &host(1)));
+        budget.admit(secs(100), &host(1));
+        assert!(budget.has_queried(secs(99), &host(1)), "every query from now on");
+        // A crowd comes by, of which nothing has to be remembered.
+        for n in 0..60_000 {
+            budget.admit(at(100_000_000 + n * 1000), &IpAddr::from([10, 1, (n >> 8) as u8, n as u8]));
+        }
+        assert!(budget.has_queried(secs(99), &host(1)));
+        assert!(!(0..=255).any(|n| budget.has_queried(secs(99), &IpAddr::from([10, 1, 0, n]))));
+        budget.trim(secs(300));
+        assert!(!budget.has_queried(secs(0), &host(1)), "long ago");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
 /// Fewer slots are not worth saving.
-const FEWEST: usize = 16;
+const FEWEST: usize = 8;
 
 /// A key for hashing, drawn from the node's seed: strangers can't choose names
 /// that collide, and the same seed still gives the same run.
@@ -112,7 +112,9 @@ impl<K: Eq + Hash, V> KeyedMap<K, V> {
     /// Takes the value under `key` out. A map that was much larger once gives its room back.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let value = self.0.remove(key);
-        if self.0.capacity() > FEWEST && self.0.len() < self.0.capacity() / 8 {
+        // Not the capacity: slots whose keys were removed may not count there.
+        let slots = self.0.allocation_size() / size_of::<(K, V)>().max(1);
+        if slots > FEWEST && self.0.len() < slots / 8 {
             self.0.shrink_to(self.0.len() * 2);
         }
         value
@@ -193,6 +195,12 @@ impl<K: Name, V: Remembered> RecentTable<K, V> {
     /// What is remembered of `name`.
     pub fn get(&self, name: &K) -> Option<&V> {
         self.slots[self.position(self.hash(name))?].as_ref()
+    }
+
+    /// The same, to change.
+    pub fn get_mut(&mut self, name: &K) -> Option<&mut V> {
+        let slot = self.position(self.hash(name))?;
+        self.slots[slot].as_mut()
     }
 
     /// The entry of `name`, made by `new` from its hash if there is none. `is_void`: whether an entry
@@ -350,6 +358,20 @@ mod tests {
             assert_eq!(map.remove(&n), Some(n));
         }
         assert_eq!((map.get(&999), map.len()), (Some(&999), 1));
-        assert!(map.0.capacity() < 32, "{}", map.0.capacity());
+        assert!(map.0.allocation_size() < 400, "{} bytes", map.0.allocation_size());
+    }
+
+    /// Removed keys leave slots behind that are neither free nor taken.
+    #[test]
+    fn a_map_through_which_much_passes_is_small_again_too() {
+        for width in [20, 60, 200] {
+            let mut map = KeyedMap::new(HashKey::new(&mut Rng::new([0; 32], Purpose::HashKey)));
+            for n in 0..10_000u32 {
+                map.insert(n, n);
+                map.remove(&n.wrapping_sub(width));
+            }
+            (0..10_000).for_each(|n| _ = map.remove(&n));
+            assert!(map.0.allocation_size() < 400, "{width}: {} bytes", map.0.allocation_size());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Our address as others see it.
 
 use crate::prefix::NetworkPrefix;
-use arrayvec::ArrayVec;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 /// What contacts reported as our outside address, in one address family.
@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 pub struct OutsideVotes {
     votes_needed: usize,
     /// Oldest first, one for each voter.
-    votes: ArrayVec<(NetworkPrefix, SocketAddr), MAX_VOTERS>,
+    votes: Vec<(NetworkPrefix, SocketAddr)>,
     believed: Option<SocketAddr>,
 }
 
@@ -23,11 +23,7 @@ const MAX_VOTERS: usize = 32;
 impl OutsideVotes {
     /// No votes. `votes_needed`, 1 to 32, voters must agree (clamped to that range).
     pub fn new(votes_needed: usize) -> OutsideVotes {
-        OutsideVotes {
-            votes_needed: votes_needed.clamp(1, MAX_VOTERS),
-            votes: ArrayVec::new(),
-            believed: None,
-        }
+        OutsideVotes { votes_needed: votes_needed.clamp(1, MAX_VOTERS), votes: Vec::new(), believed: None }
     }
 
     /// Counts what a proved contact in the network `voter` reported; its earlier vote is void. Of
@@ -35,7 +31,7 @@ impl OutsideVotes {
     pub fn vote(&mut self, voter: NetworkPrefix, reported: SocketAddr) {
         match self.votes.iter().position(|(known, _)| *known == voter) {
             Some(earlier) => drop(self.votes.remove(earlier)),
-            None if self.votes.is_full() => drop(self.votes.remove(0)),
+            None if self.votes.len() == MAX_VOTERS => drop(self.votes.remove(0)),
             None => {}
         }
         self.votes.push((voter, reported));
@@ -69,7 +65,6 @@ impl OutsideVotes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
     use core::net::IpAddr;
     use khashmir_testing::quickcheck;
 

@@ -1,5 +1,6 @@
 //! Time as the engine sees it: an argument, never a clock.
 
+use core::num::NonZeroU64;
 use core::ops::Add;
 use core::time::Duration;
 
@@ -8,35 +9,44 @@ use core::time::Duration;
 /// The origin is arbitrary (a start of the process, say) but must stay the same
 /// for the life of a node. The driver's clock should be monotonic; where it goes
 /// backwards all the same, the node holds on to the latest time that it was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(
+    /// One more than the microseconds, so that an `Option` of it takes no more room.
+    NonZeroU64,
+);
 
 impl Instant {
     /// The driver's origin.
-    pub const ORIGIN: Instant = Instant(0);
+    pub const ORIGIN: Instant = Instant::from_micros(0);
 
     /// The latest that a node takes for the present, some 292,000 years after the origin: what is
     /// due later than that still lies ahead.
-    pub const LATEST: Instant = Instant(u64::MAX / 2);
+    pub const LATEST: Instant = Instant::from_micros(u64::MAX / 2);
 
-    /// The instant that lies `micros` microseconds after the origin.
+    /// The instant that lies `micros` microseconds after the origin, `u64::MAX - 1` at most.
     pub const fn from_micros(micros: u64) -> Instant {
-        Instant(micros)
+        Instant(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the origin.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// How long ago `earlier` was; zero if it lies in the future.
     pub const fn saturating_duration_since(self, earlier: Instant) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// The instant `duration` ago; the origin if that lies before it.
     pub const fn saturating_sub(self, duration: Duration) -> Instant {
-        Instant(self.0.saturating_sub(micros(duration)))
+        Instant::from_micros(self.as_micros().saturating_sub(micros(duration)))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Instant {
+        Instant::ORIGIN
     }
 }
 

@@ -39,7 +39,11 @@ pub struct Transaction<P> {
     /// When it was first transmitted.
     started: Instant,
     datagram: Bytes,
-    schedule: Retransmission,
+    /// When it is sent again.
+    resend_at: [Option<Instant>; 3],
+    fails_at: Instant,
+    /// Until when an answer comes no later than a lookup waits in any case.
+    timely_until: Instant,
     transmissions: u8,
     /// Whether it may be sent again.
     resends: bool,
@@ -108,7 +112,9 @@ impl<P: Copy> Transactions<P> {
             started: now,
             resends: !datagram.is_empty(),
             datagram,
-            schedule,
+            resend_at: [1, 2, 3].map(|sent| schedule.resend_at(sent).map(|after| now + after)),
+            fails_at: now + schedule.fail_after,
+            timely_until: now + schedule.soonest_failure.max(schedule.resend_after[0]),
             transmissions: 1,
             deadline: (now, self.begun, id),
         };
@@ -145,12 +151,12 @@ impl<P: Copy> Transactions<P> {
         let deadline = *self.deadlines.first().filter(|(at, ..)| *at <= now)?;
         let id = deadline.2;
         let transaction = self.by_id.get_mut(&id)?;
-        if transaction.fails_at() <= now {
+        if transaction.fails_at <= now {
             return self.remove(&id).map(|transaction| (id, Due::Failed(transaction)));
         }
         self.deadlines.remove(&deadline);
         // After a jump of the clock, transmissions that were missed are not made up for.
-        while transaction.resend_at().is_some_and(|at| at <= now) {
+        while transaction.next_resend_at().is_some_and(|at| at <= now) {
             transaction.transmissions += 1;
         }
         transaction.deadline.0 = transaction.next_deadline();
@@ -178,14 +184,13 @@ impl<P> Transaction<P> {
     /// How long the answer that comes `now` took, if it is in time: before the request was, or might
     /// have been, sent again, so that it is certain which transmission it answers.
     pub fn round_trip(&self, now: Instant) -> Option<Duration> {
-        let took = now.saturating_duration_since(self.started);
-        (self.transmissions == 1 && took <= self.schedule.resend_after[0]).then_some(took)
+        let in_time = self.transmissions == 1 && now <= self.resend_at[0].unwrap_or(self.fails_at);
+        in_time.then(|| now.saturating_duration_since(self.started))
     }
 
     /// Whether the answer that comes `now` took no longer than a lookup waits in any case.
     pub fn is_timely(&self, now: Instant) -> bool {
-        let soonest = self.schedule.soonest_failure.max(self.schedule.resend_after[0]);
-        now.saturating_duration_since(self.started) <= soonest
+        now <= self.timely_until
     }
 
     /// Whether it was not sent as often as its schedule says.
@@ -193,17 +198,14 @@ impl<P> Transaction<P> {
         !self.resends
     }
 
-    fn fails_at(&self) -> Instant {
-        self.started + self.schedule.fail_after
-    }
-
-    fn resend_at(&self) -> Option<Instant> {
-        let after = self.schedule.resend_at(self.transmissions).filter(|_| self.resends)?;
-        Some(self.started + after)
+    /// When it is sent the next time.
+    fn next_resend_at(&self) -> Option<Instant> {
+        let next = self.resend_at.get(usize::from(self.transmissions) - 1)?;
+        next.filter(|_| self.resends)
     }
 
     fn next_deadline(&self) -> Instant {
-        self.resend_at().unwrap_or_else(|| self.fails_at())
+        self.next_resend_at().unwrap_or(self.fails_at)
     }
 }
 

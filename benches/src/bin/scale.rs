@@ -184,8 +184,9 @@ impl Run {
         let step = (self.nodes.len() / WEIGHED).max(1);
         for node in self.nodes.iter().step_by(step) {
             if self.network.node(*node).stats().values == 0 {
+                let engine = self.network.crash(*node);
                 let before = bytes_in_use();
-                self.network.crash(*node);
+                drop(engine);
                 weights.push(before - bytes_in_use());
             }
         }

@@ -21,7 +21,8 @@ pub struct Limits {
     pub amplification: u8,
     /// How long an address stays proved. 15 min.
     pub proof_lifetime: Duration,
-    /// Addresses remembered as proved, 2^24 at most. 8,192, of 8 bytes each.
+    /// Addresses remembered as proved, 2^24 at most. 512, of 8 bytes each: some more than a node meets
+    /// in a network in which each looks something up every five minutes.
     pub proved_addresses: usize,
     /// `get_value` queries that wait for the pong of an unproved address. 64.
     pub waiting_for_proof: usize,
@@ -78,7 +79,7 @@ impl Limits {
         datagram_ipv6: 1452,
         amplification: 3,
         proof_lifetime: Duration::from_secs(15 * 60),
-        proved_addresses: 8192,
+        proved_addresses: 512,
         waiting_for_proof: 64,
         contacts_per_response: 8,
         lookup_queries: 64,

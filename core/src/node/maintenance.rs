@@ -11,8 +11,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-/// Refreshes that start at one checkpoint; the rest wait for the next.
-const MAX_REFRESHES: usize = 16;
+/// Refreshes under way; the rest wait until one of them is over. Each takes memory, and they are in no
+/// hurry.
+const REFRESHES_AT_A_TIME: usize = 3;
 
 /// Contacts that came together are pinged again one by one: those of a node that has just joined are
 /// a hundred, and all that is outstanding takes room.
@@ -158,10 +159,9 @@ impl Node {
     }
 
     /// Looks up an id in each bucket in which nothing was looked up for too long.
-    fn refresh(&mut self) {
-        let parts = &mut self.parts;
-        let room = MAX_REFRESHES.saturating_sub(self.operations.upkeep());
-        let Parts { tables, rngs, now, .. } = parts;
+    pub(super) fn refresh(&mut self) {
+        let room = REFRESHES_AT_A_TIME.saturating_sub(self.operations.refreshes());
+        let Parts { tables, rngs, now, .. } = &mut self.parts;
         let mut targets = Vec::<Id>::new();
         for table in tables.iter().filter(|table| !table.is_empty()) {
             let room = room.saturating_sub(targets.len());

@@ -367,7 +367,7 @@ impl Node {
 
     /// What follows for the node itself from an operation that is over.
     fn operation_over(&mut self, over: Option<Over>) {
-        let Some(Over { event, put }) = over else {
+        let Some(Over { event, put, was_refresh }) = over else {
             return;
         };
         match event {
@@ -379,6 +379,8 @@ impl Node {
                     self.fire_republish();
                 }
             }
+            // Another may have been waiting for this one.
+            Event::FindNodeFinished { .. } if was_refresh => self.refresh(),
             _ => {}
         }
         self.schedule_operations();

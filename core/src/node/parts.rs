@@ -22,6 +22,8 @@ use crate::token::Tokens;
 use crate::transaction::{Request, Transaction, Transactions};
 use bytes::{Bytes, BytesMut};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::num::NonZeroU32;
+use core::time::Duration;
 
 /// What the answer to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +261,11 @@ impl Parts {
             self.schedule_re_ping();
         }
         let room = self.table(&contact.addr).room(now, &contact, counted);
-        let has_room = matches!(room, Room::Free | Room::AfterPing(_));
+        if room != Room::None {
+            // What it answers next may come through the hole that this made in its NAT.
+            self.budget.remember(&contact.addr.ip());
+        }
+        let has_room = !matches!(room, Room::Known | Room::None);
         // Who has not proved its address is pinged at once for that; then this goes on below.
         if has_room && self.proofs.is_proved(now, &contact.addr) && self.needs_silence(&contact.addr) {
             self.newcomers.heard(now, &contact);
@@ -290,15 +296,17 @@ impl Parts {
             match self.table(&contact.addr).room(now, &contact, counted) {
                 Room::Known => {}
                 Room::None => return self.newcomers.forget(&contact.addr),
-                Room::Free | Room::AfterPing(_) => {
+                Room::Free | Room::AfterPing(_) | Room::InsteadOf(_) => {
                     self.newcomers.heard(now, &contact);
                     return self.schedule_newcomers();
                 }
             }
         }
         self.newcomers.forget(&contact.addr);
-        let (timely, round_trip) = (transaction.is_timely(now), transaction.round_trip(now));
-        let answer = Answer { contact, counted, reached, timely, round_trip };
+        let micros = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let round_trip_micros = transaction.round_trip(now).map(micros).and_then(NonZeroU32::new);
+        let timely = transaction.is_timely(now);
+        let answer = Answer { contact, counted, reached, timely, round_trip_micros };
         let oldest = self.table(&contact.addr).answered(now, answer);
         self.schedule_re_ping();
         if let Some(oldest) = oldest {

@@ -6,6 +6,7 @@ use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
 use arrayvec::ArrayVec;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// A contact in the table.
@@ -23,7 +24,7 @@ pub(super) struct Entry {
     /// Whether it ever answered in time since it last failed.
     pub(super) timely: bool,
     /// How long the last of its answers took that was in time.
-    pub(super) round_trip: Option<Duration>,
+    pub(super) round_trip_micros: Option<NonZeroU32>,
     /// When it is to be pinged again.
     pub(super) ping_at: Option<Instant>,
 }
@@ -62,7 +63,7 @@ impl Bucket {
             entry.timely = true;
         }
         entry.reached |= answer.reached;
-        entry.round_trip = answer.round_trip.or(entry.round_trip);
+        entry.round_trip_micros = answer.round_trip_micros.or(entry.round_trip_micros);
         if !entry.reached {
             entry.ping_at.get_or_insert(now + later);
         }

@@ -17,8 +17,8 @@ use crate::time::Instant;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use bucket::{Bucket, Entry};
+use core::num::NonZeroU32;
 use core::slice;
-use core::time::Duration;
 
 /// What the table would do with a contact that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub enum Room {
     /// Its bucket is full; the oldest contact there has not been heard for so long that it
     /// should be pinged, and makes room if it does not answer.
     AfterPing(Contact),
+    /// Its bucket is full, but one there was taken on trust while few were known, and has never been
+    /// reached out of the blue: makes room for one that was.
+    InsteadOf(Contact),
     /// It would not take it.
     None,
 }
@@ -46,7 +49,7 @@ pub struct Answer {
     /// Whether it came soon enough for a lookup to wait for it.
     pub timely: bool,
     /// How long it took, if that is certain.
-    pub round_trip: Option<Duration>,
+    pub round_trip_micros: Option<NonZeroU32>,
 }
 
 /// The routing table of one address family.
@@ -79,11 +82,12 @@ impl RoutingTable {
         }
         let room = match entries.first() {
             Some(oldest) if entries.is_full() && !self.splits_for(index, &contact.id) => {
-                if !self.is_stale(now, oldest) {
+                match entries.iter().find(|entry| !entry.reached) {
+                    Some(unreached) => Room::InsteadOf(unreached.contact),
+                    None if self.is_stale(now, oldest) => Room::AfterPing(oldest.contact),
                     // Most who query us end here; only then is everybody else looked at.
-                    return Room::None;
+                    None => return Room::None,
                 }
-                Room::AfterPing(oldest.contact)
             }
             _ => Room::Free,
         };
@@ -112,14 +116,22 @@ impl RoutingTable {
                 self.buckets[index].candidate = Some(answer);
                 Some(oldest)
             }
-            Room::Known | Room::None => None,
+            Room::InsteadOf(unreached) if answer.reached => {
+                self.remove_where(|entry| entry.contact == unreached);
+                self.insert(now, answer);
+                None
+            }
+            Room::InsteadOf(_) | Room::Known | Room::None => None,
         }
     }
 
     /// Adds a contact that has only queried us, as the original code did.
     pub fn assume(&mut self, now: Instant, contact: Contact, counted: bool) {
         if self.room(now, &contact, counted) == Room::Free {
-            self.insert(now, Answer { contact, counted, reached: true, timely: true, round_trip: None });
+            self.insert(
+                now,
+                Answer { contact, counted, reached: true, timely: true, round_trip_micros: None },
+            );
         }
     }
 
@@ -223,10 +235,10 @@ impl RoutingTable {
     pub fn closest_with_round_trips(
         &self,
         target: &Id,
-    ) -> impl Iterator<Item = (Contact, Option<Duration>)> + use<> {
+    ) -> impl Iterator<Item = (Contact, Option<NonZeroU32>)> + use<> {
         let entries = self.closest_entries(target);
         let known: ArrayVec<_, K> =
-            entries.iter().map(|(_, entry)| (entry.contact, entry.round_trip)).collect();
+            entries.iter().map(|(_, entry)| (entry.contact, entry.round_trip_micros)).collect();
         known.into_iter()
     }
 
@@ -346,7 +358,7 @@ impl RoutingTable {
 
     fn insert(&mut self, now: Instant, answer: Answer) {
         let timely = !self.is_too_late(&answer);
-        let Answer { contact, counted, reached, round_trip, .. } = answer;
+        let Answer { contact, counted, reached, round_trip_micros, .. } = answer;
         let mut index = self.index(&contact.id);
         while self.buckets[index].entries.is_full() && self.is_last(index) {
             let own_id = self.own_id;
@@ -370,7 +382,7 @@ impl RoutingTable {
             failures: 0,
             reached,
             timely,
-            round_trip,
+            round_trip_micros,
             ping_at,
         });
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::rng::Purpose;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use khashmir_testing::quickcheck;
 
@@ -25,8 +26,8 @@ fn contact(first: u8, n: u32) -> Contact {
 
 /// An answer that shows that others would reach the contact, too.
 fn by(contact: Contact) -> Answer {
-    let round_trip = Some(Duration::from_millis(50));
-    Answer { contact, counted: true, reached: true, timely: true, round_trip }
+    let round_trip_micros = NonZeroU32::new(50_000);
+    Answer { contact, counted: true, reached: true, timely: true, round_trip_micros }
 }
 
 #[test]
@@ -190,4 +191,23 @@ fn one_who_was_never_reached_out_of_the_blue_goes_with_its_first_failure() {
     assert_eq!(table.next_ping_at(), Some(Instant::ORIGIN + Upkeep::KHASHMIR_2008.nat_timeout));
     assert!(table.failed(Instant::ORIGIN, &one));
     assert!(table.is_empty());
+}
+
+#[test]
+fn one_who_was_taken_on_trust_makes_room_for_one_who_was_reached_and_for_nobody_else() {
+    let mut table = table();
+    (0..8).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x80, n))), None));
+    let newcomer = contact(0x80, 100);
+    assert_eq!(table.room(Instant::ORIGIN, &newcomer, true), Room::None);
+    let mut table = self::table();
+    let on_trust = contact(0x80, 50);
+    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(on_trust) });
+    (0..7).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x80, n))), None));
+    assert_eq!(table.room(Instant::ORIGIN, &newcomer, true), Room::InsteadOf(on_trust));
+    let knows = |table: &RoutingTable, contact| table.iter().any(|(known, _)| known == contact);
+    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(newcomer) });
+    assert!(knows(&table, on_trust) && !knows(&table, newcomer), "neither was ever reached");
+    table.answered(Instant::ORIGIN, by(newcomer));
+    assert!(!knows(&table, on_trust) && knows(&table, newcomer));
+    table.check_invariants();
 }

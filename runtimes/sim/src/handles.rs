@@ -69,7 +69,7 @@ impl Network {
             match watched.serve(now, &mut Context::from_waker(&waker)) {
                 None => continue,
                 Some(Served::GoesOn) => self.settle(node),
-                Some(Served::Stopped) => self.crash(node),
+                Some(Served::Stopped) => drop(self.crash(node)),
             }
             // There may be more, and it has not left its waker.
             self.bell.0.store(true, Ordering::Relaxed);

@@ -49,6 +49,7 @@ use khashmir::krpc::CompactAddress;
 use khashmir::node::Reply;
 use khashmir::rng::{Purpose, Rng};
 use khashmir::{Command, Id, Instant, Node, OpId};
+use khashmir_driver::Engine;
 use model::Terrain;
 use schedule::{Occurrence, Schedule};
 use sha1::{Digest, Sha1};
@@ -390,12 +391,15 @@ impl Network {
         self.node(node).snapshot()
     }
 
-    /// The node is gone from one moment to the next, with all its operations.
-    pub fn crash(&mut self, node: NodeIndex) {
+    /// The node is gone from one moment to the next, with all its operations. Returns what it was.
+    pub fn crash(&mut self, node: NodeIndex) -> Engine {
         let host = &mut self.hosts[node.0];
-        assert!(host.up.take().is_some(), "{node:?} is down already");
         host.wake_at = None;
         host.crashed_at = self.now;
+        match host.up.take() {
+            Some(watched) => watched.into_engine(),
+            None => panic!("{node:?} is down already"),
+        }
     }
 
     /// A node that is down starts again, at its addresses: with a snapshot as the same, without as

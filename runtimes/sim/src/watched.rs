@@ -94,6 +94,10 @@ impl Watched {
         &self.node
     }
 
+    pub(crate) fn into_engine(self) -> Engine {
+        self.node
+    }
+
     /// Gives the node an input that starts no operation.
     pub(crate) fn give<T>(&mut self, now: Instant, input: impl FnOnce(&mut Engine) -> T) -> T {
         let result = input(&mut self.node);

@@ -34,7 +34,7 @@ fn one_bootstrap_contact_of_several_is_enough() {
     let mut network = Network::new(32, Link::GOOD);
     let nodes = network.grow(10, &Config::default());
     let dead: Vec<_> = (0..3).map(|_| network.add_node(Config::default())).collect();
-    dead.iter().for_each(|node| network.crash(*node));
+    dead.iter().for_each(|node| drop(network.crash(*node)));
     let newcomer = network.add_node(Config::default());
     let mut through: Vec<_> = dead.iter().map(|node| network.addresses(*node)[0]).collect();
     through.insert(1, network.addresses(nodes[4])[0]);

@@ -106,6 +106,8 @@ pub(super) struct Over {
     pub(super) event: Event,
     /// What it stored, if it was a put, and whom it found.
     pub(super) put: Option<((Id, Bytes), Vec<Holder>)>,
+    /// Whether it was a lookup of our own upkeep.
+    pub(super) was_refresh: bool,
 }
 
 /// What became of an operation.
@@ -116,6 +118,13 @@ pub(super) enum Progress {
     NextPhase,
     /// It is over: its final event.
     Finished(Event),
+}
+
+impl Operation {
+    /// Whether it is a lookup of our own upkeep.
+    fn is_refresh(&self) -> bool {
+        self.is_upkeep && matches!(self.kind, Kind::Find(_))
+    }
 }
 
 impl Kind {
@@ -272,6 +281,11 @@ impl Operations {
         self.running.len() - self.upkeep
     }
 
+    /// Lookups of our own upkeep.
+    pub(super) fn refreshes(&self) -> usize {
+        self.running.values().filter(|operation| operation.is_refresh()).count()
+    }
+
     /// Operations of our own upkeep.
     pub(super) fn upkeep(&self) -> usize {
         self.upkeep
@@ -313,7 +327,7 @@ impl Operations {
                     Kind::Put(put) => Some((put.item(), put.found(&parts.id))),
                     _ => None,
                 };
-                Some(Over { event, put })
+                Some(Over { event, put, was_refresh: operation.is_refresh() })
             }
         }
     }

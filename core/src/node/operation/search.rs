@@ -7,7 +7,6 @@ use crate::lookup::{Candidate, ForeignToken, Known, Lookup, Step};
 use crate::node::parts::{Family, Parts};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
-use core::num::NonZeroU32;
 
 #[derive(Debug)]
 pub(super) struct Search {
@@ -26,9 +25,7 @@ impl Search {
             let ourselves = Contact { id: parts.id, addr: family.unspecified() };
             lookup.found(ourselves, Known::default());
             lookup.answered(&ourselves, parts.store.count(parts.now, &target) as u64, None);
-            for (contact, round_trip) in contacts {
-                let micros = round_trip.map(|took| u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
-                let round_trip_micros = micros.and_then(NonZeroU32::new);
+            for (contact, round_trip_micros) in contacts {
                 lookup.found(contact, Known { round_trip_micros, ..known(parts, &contact) });
             }
             lookup

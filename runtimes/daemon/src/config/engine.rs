@@ -1,7 +1,7 @@
 //! The engine's knobs as tables of the file: for each, its key with its unit and bounds.
 //!
 //! What they mean, and why their defaults are what they are, stands where the engine has them. The
-//! defaults are the engine's own. A knob that the engine gains does not compile here until it has
+//! defaults are the engine's own, but for one. A knob that the engine gains does not compile here until it has
 //! a key, or is among those that are set elsewhere.
 
 use khashmir::config::{AddressFamilies, Admission, Limits, LookupPolicy, Retransmission, Upkeep};
@@ -95,9 +95,12 @@ knobs! {
     rejoin_after_seconds: Seconds<1, 3600> = rejoin_after;
 }
 
+/// The engine's own, but a daemon has the memory to know a whole campus as proved.
+const LIMITS: Limits = Limits { proved_addresses: 8192, ..Limits::DEFAULT };
+
 knobs! {
     /// What the node refuses, keeps and spends (protocol, section 7).
-    LimitsConfig = Limits, khashmir::Config::default().limits;
+    LimitsConfig = Limits, LIMITS;
     // By `uncounted_networks` and `queries_per_second_per_address` in `[dht]`.
     elsewhere(counted_networks_lifted queries_per_second_and_source);
     // More would be cut to pieces on its way (protocol, section 2).

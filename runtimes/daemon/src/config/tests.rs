@@ -98,6 +98,7 @@ fn the_defaults_are_the_engines_but_for_what_a_daemon_needs() {
     let mut theirs = khashmir::Config { address_families: AddressFamilies::Both, ..Default::default() };
     assert_ne!(ours, theirs);
     theirs.limits.queries_per_second_and_source = 512;
+    theirs.limits.proved_addresses = 8192;
     theirs.early_values = true;
     assert_eq!(ours, theirs);
     assert_eq!(Config::default().downloads.engine(), DownloadConfig::default());
