@@ -264,6 +264,7 @@ impl Parts {
         if room != Room::None {
             // What it answers next may come through the hole that this made in its NAT.
             self.budget.remember(&contact.addr.ip());
+            self.table(&contact.addr).was_queried_by(now, &contact);
         }
         let has_room = !matches!(room, Room::Known | Room::None);
         // Who has not proved its address is pinged at once for that; then this goes on below.

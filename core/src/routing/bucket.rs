@@ -5,9 +5,12 @@ use crate::id::Contact;
 use crate::krpc::K;
 use crate::prefix::NetworkPrefix;
 use crate::time::Instant;
-use arrayvec::ArrayVec;
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use core::time::Duration;
+
+/// By how many a bucket grows.
+const MORE_ENTRIES: usize = 2;
 
 /// A contact in the table.
 #[derive(Clone, Debug)]
@@ -19,8 +22,9 @@ pub(super) struct Entry {
     pub(super) heard: Instant,
     /// Queries in a row that it did not answer.
     pub(super) failures: u8,
-    /// Whether it answered when no NAT can have let us through as somebody it had just talked to.
-    pub(super) reached: bool,
+    /// Whether it is here on trust: until it answers when no NAT can have let us through as somebody it
+    /// had just talked to.
+    pub(super) on_trust: bool,
     /// Whether it ever answered in time since it last failed.
     pub(super) timely: bool,
     /// How long the last of its answers took that was in time.
@@ -31,8 +35,8 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
-    /// The one heard of longest ago first.
-    pub(super) entries: ArrayVec<Entry, K>,
+    /// The one heard of longest ago first; K at most. Many buckets have few.
+    pub(super) entries: Vec<Entry>,
     /// Answered while the bucket was full: takes the place of the oldest if that fails.
     pub(super) candidate: Option<Answer>,
     /// When it wants a lookup whose target is here.
@@ -42,13 +46,13 @@ pub(super) struct Bucket {
 impl Entry {
     /// Whether others would reach it, as far as we know.
     pub(super) fn is_sound(&self) -> bool {
-        self.failures == 0 && self.reached && self.timely
+        self.failures == 0 && !self.on_trust && self.timely
     }
 }
 
 impl Bucket {
     pub(super) fn new(refresh_at: Instant) -> Bucket {
-        Bucket { entries: ArrayVec::new(), candidate: None, refresh_at }
+        Bucket { entries: Vec::new(), candidate: None, refresh_at }
     }
 
     /// Moves the contact that answered to the end; if it is still not known to be reachable, it is
@@ -62,9 +66,9 @@ impl Bucket {
             entry.failures = 0;
             entry.timely = true;
         }
-        entry.reached |= answer.reached;
+        entry.on_trust &= !answer.reached;
         entry.round_trip_micros = answer.round_trip_micros.or(entry.round_trip_micros);
-        if !entry.reached {
+        if entry.on_trust {
             entry.ping_at.get_or_insert(now + later);
         }
         entry.heard = now;
@@ -76,9 +80,16 @@ impl Bucket {
         true
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() == K
+    }
+
     /// Puts an entry where its last answer belongs.
     pub(super) fn insert(&mut self, entry: Entry) {
         let at = self.entries.partition_point(|other| other.heard <= entry.heard);
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(MORE_ENTRIES);
+        }
         self.entries.insert(at, entry);
     }
 
@@ -91,6 +102,7 @@ impl Bucket {
             refresh_at: self.refresh_at,
         };
         self.entries.retain(|entry| stays(&entry.contact));
+        self.entries.shrink_to_fit();
         split
     }
 

@@ -30,8 +30,8 @@ pub enum Room {
     /// Its bucket is full; the oldest contact there has not been heard for so long that it
     /// should be pinged, and makes room if it does not answer.
     AfterPing(Contact),
-    /// Its bucket is full, but one there was taken on trust while few were known, and has never been
-    /// reached out of the blue: makes room for one that was.
+    /// Its bucket is full, but one there was taken on trust long ago, while few were known, and has not been
+    /// reached out of the blue since: makes room for one that was.
     InsteadOf(Contact),
     /// It would not take it.
     None,
@@ -58,6 +58,8 @@ pub struct RoutingTable {
     own_id: Id,
     /// Never empty.
     buckets: Vec<Bucket>,
+    /// When a contact was last taken on trust.
+    trusted_at: Instant,
     upkeep: Upkeep,
     re_ping: bool,
     prefer_sound: bool,
@@ -69,20 +71,21 @@ impl RoutingTable {
     pub fn new(own_id: Id, upkeep: Upkeep, policy: &LookupPolicy, now: Instant) -> RoutingTable {
         let LookupPolicy { re_ping, prefer_sound, admission, .. } = *policy;
         let buckets = alloc::vec![Bucket::new(now + upkeep.refresh_after)];
-        RoutingTable { own_id, buckets, upkeep, re_ping, prefer_sound, admission }
+        RoutingTable { own_id, buckets, trusted_at: now, upkeep, re_ping, prefer_sound, admission }
     }
 
     /// What the table would do with `contact`. `counted`: whether its IP and prefix may occur
     /// but once.
     pub fn room(&self, now: Instant, contact: &Contact, counted: bool) -> Room {
         let index = self.index(&contact.id);
-        let entries = &self.buckets[index].entries;
+        let bucket = &self.buckets[index];
+        let entries = &bucket.entries;
         if entries.iter().any(|entry| entry.contact == *contact) {
             return Room::Known;
         }
         let room = match entries.first() {
-            Some(oldest) if entries.is_full() && !self.splits_for(index, &contact.id) => {
-                match entries.iter().find(|entry| !entry.reached) {
+            Some(oldest) if bucket.is_full() && !self.splits_for(index, &contact.id) => {
+                match entries.iter().find(|entry| self.is_unreachable(now, entry)) {
                     Some(unreached) => Room::InsteadOf(unreached.contact),
                     None if self.is_stale(now, oldest) => Room::AfterPing(oldest.contact),
                     // Most who query us end here; only then is everybody else looked at.
@@ -125,6 +128,16 @@ impl RoutingTable {
         }
     }
 
+    /// A contact queried us: if it is here on trust, it is pinged only once it has been silent again.
+    pub fn was_queried_by(&mut self, now: Instant, contact: &Contact) {
+        let index = self.index(&contact.id);
+        let mut entries = self.buckets[index].entries.iter_mut();
+        let entry = entries.find(|entry| entry.contact == *contact && entry.on_trust);
+        if let Some(entry) = entry {
+            entry.ping_at = Some(now + self.upkeep.nat_timeout);
+        }
+    }
+
     /// Adds a contact that has only queried us, as the original code did.
     pub fn assume(&mut self, now: Instant, contact: Contact, counted: bool) {
         if self.room(now, &contact, counted) == Room::Free {
@@ -149,7 +162,7 @@ impl RoutingTable {
         if re_ping {
             entry.ping_at.get_or_insert(now + upkeep.reping_after);
         }
-        if entry.failures < upkeep.max_failures && !replaced && entry.reached {
+        if entry.failures < upkeep.max_failures && !replaced && !entry.on_trust {
             return false;
         }
         bucket.entries.retain(|entry| entry.contact != *contact);
@@ -202,7 +215,7 @@ impl RoutingTable {
     /// a refresh, and our own one once those who came when we did can have become contacts of others.
     pub fn joined(&mut self, now: Instant) {
         if let [others @ .., own] = &mut self.buckets[..] {
-            let with_room = others.iter_mut().filter(|bucket| !bucket.entries.is_full());
+            let with_room = others.iter_mut().filter(|bucket| !bucket.is_full());
             with_room.for_each(|bucket| bucket.refresh_at = now);
             if self.admission == Admission::Reach {
                 own.refresh_at = own.refresh_at.min(now + self.upkeep.nat_timeout.saturating_mul(2));
@@ -336,6 +349,11 @@ impl RoutingTable {
         self.prefer_sound && !answer.timely
     }
 
+    /// Whether it has had the time to show that it can be reached, and has not.
+    fn is_unreachable(&self, now: Instant, entry: &Entry) -> bool {
+        entry.on_trust && now.saturating_duration_since(self.trusted_at) >= self.upkeep.stale_after
+    }
+
     fn is_stale(&self, now: Instant, oldest: &Entry) -> bool {
         now.saturating_duration_since(oldest.heard) >= self.upkeep.stale_after
     }
@@ -360,7 +378,7 @@ impl RoutingTable {
         let timely = !self.is_too_late(&answer);
         let Answer { contact, counted, reached, round_trip_micros, .. } = answer;
         let mut index = self.index(&contact.id);
-        while self.buckets[index].entries.is_full() && self.is_last(index) {
+        while self.buckets[index].is_full() && self.is_last(index) {
             let own_id = self.own_id;
             let stays = |contact: &Contact| own_id.common_prefix_len(&contact.id) as usize == index;
             let split = self.buckets[index].split_off(stays);
@@ -368,6 +386,9 @@ impl RoutingTable {
             self.buckets.reserve_exact(1);
             self.buckets.push(split);
             index = self.index(&contact.id);
+        }
+        if !reached {
+            self.trusted_at = now;
         }
         // One that was reached out of the blue needs no second look because of NATs.
         let ping_at = match (reached, self.prefer_sound) {
@@ -380,7 +401,7 @@ impl RoutingTable {
             counted,
             heard: now,
             failures: 0,
-            reached,
+            on_trust: !reached,
             timely,
             round_trip_micros,
             ping_at,

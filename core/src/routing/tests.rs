@@ -194,20 +194,22 @@ fn one_who_was_never_reached_out_of_the_blue_goes_with_its_first_failure() {
 }
 
 #[test]
-fn one_who_was_taken_on_trust_makes_room_for_one_who_was_reached_and_for_nobody_else() {
-    let mut table = table();
-    (0..8).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x80, n))), None));
-    let newcomer = contact(0x80, 100);
-    assert_eq!(table.room(Instant::ORIGIN, &newcomer, true), Room::None);
-    let mut table = self::table();
-    let on_trust = contact(0x80, 50);
-    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(on_trust) });
-    (0..7).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x80, n))), None));
-    assert_eq!(table.room(Instant::ORIGIN, &newcomer, true), Room::InsteadOf(on_trust));
+fn one_long_on_trust_makes_room_for_one_who_was_reached_and_for_nobody_else() {
+    let (mut table, start) = (table(), Instant::ORIGIN);
+    let later = start + Upkeep::KHASHMIR_2008.stale_after;
+    let (on_trust, newcomer) = (contact(0x80, 50), contact(0x80, 100));
+    table.answered(start, Answer { reached: false, ..by(on_trust) });
+    (0..7).for_each(|n| assert_eq!(table.answered(start, by(contact(0x80, n))), None));
+    assert_eq!(table.room(start, &newcomer, true), Room::None, "it may still be reached");
+    table.was_queried_by(start + MINUTE, &on_trust);
+    assert_eq!(table.next_ping_at(), Some(start + MINUTE + Upkeep::KHASHMIR_2008.nat_timeout));
+    (0..7).for_each(|n| assert_eq!(table.answered(later, by(contact(0x80, n))), None));
+    table.answered(later, Answer { reached: false, ..by(on_trust) });
+    assert_eq!(table.room(later, &newcomer, true), Room::InsteadOf(on_trust));
     let knows = |table: &RoutingTable, contact| table.iter().any(|(known, _)| known == contact);
-    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(newcomer) });
+    table.answered(later, Answer { reached: false, ..by(newcomer) });
     assert!(knows(&table, on_trust) && !knows(&table, newcomer), "neither was ever reached");
-    table.answered(Instant::ORIGIN, by(newcomer));
+    table.answered(later, by(newcomer));
     assert!(!knows(&table, on_trust) && knows(&table, newcomer));
     table.check_invariants();
 }

@@ -33,6 +33,8 @@ pub(crate) struct Adversary {
     malice: Malice,
     id: Id,
     rng: Rng,
+    /// How long until it queries them again, so as to stay in tables.
+    asks_every: Duration,
     /// Whom it bothers.
     victims: Vec<SocketAddr>,
 }
@@ -41,8 +43,13 @@ pub(crate) struct Adversary {
 pub(crate) type Sent = (SocketAddr, SocketAddr, Bytes);
 
 impl Adversary {
-    pub(crate) fn new(malice: Malice, mut rng: Rng, victims: Vec<SocketAddr>) -> Adversary {
-        Adversary { malice, id: Id(rng.bytes()), rng, victims }
+    pub(crate) fn new(
+        malice: Malice,
+        mut rng: Rng,
+        asks_every: Duration,
+        victims: Vec<SocketAddr>,
+    ) -> Adversary {
+        Adversary { malice, id: Id(rng.bytes()), rng, asks_every, victims }
     }
 
     /// What it answers at `own` to a datagram.
@@ -83,9 +90,8 @@ impl Adversary {
     /// What it does of itself, and after how long again.
     pub(crate) fn act(&mut self, own: SocketAddr) -> (Vec<Sent>, Duration) {
         if self.malice != Malice::Floods {
-            // Often enough to stay in tables.
             let sent = self.victims.clone().into_iter().map(|to| (own, to, self.query(Call::Ping))).collect();
-            return (sent, Duration::from_secs(60));
+            return (sent, self.asks_every);
         }
         let mut sent = Vec::new();
         for _ in 0..20 {

@@ -179,11 +179,16 @@ impl Network {
 
     /// A hostile host, with an IPv4 address of its own, which bothers these nodes. It counts among the
     /// [`nodes`](Self::nodes), as one that is down.
-    pub fn add_adversary(&mut self, malice: Malice, victims: &[NodeIndex]) -> NodeIndex {
+    pub fn add_adversary(
+        &mut self,
+        malice: Malice,
+        asks_every: Duration,
+        victims: &[NodeIndex],
+    ) -> NodeIndex {
         let index = self.add_host(Config::default());
         let victims = victims.iter().map(|node| self.hosts[node.0].addrs[0]).collect();
         let rng = Rng::new(self.node_rng.bytes(), Purpose::Sample);
-        self.hosts[index.0].adversary = Some(Adversary::new(malice, rng, victims));
+        self.hosts[index.0].adversary = Some(Adversary::new(malice, rng, asks_every, victims));
         self.schedule.add(self.now, Occurrence::Act(index));
         index
     }

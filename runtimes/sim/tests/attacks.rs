@@ -12,6 +12,8 @@ const NODES: usize = 60;
 const ADVERSARIES: usize = 15;
 const FLOODERS: usize = 2;
 const VALUES: usize = 200;
+/// How often they query everybody, in seconds: more often than a NAT closes its holes, and less often.
+const ASKS_EVERY: [u64; 2] = [60, 150];
 
 #[derive(Debug)]
 struct Harm {
@@ -25,7 +27,7 @@ struct Harm {
 }
 
 /// What comes of a network in which hosts are hostile in this way.
-fn harm(malice: Malice, lookup: LookupPolicy, seed: u64) -> Harm {
+fn harm(malice: Malice, asks_every: u64, lookup: LookupPolicy, seed: u64) -> Harm {
     let link = Link { loss_percent: 1, ..Link::GOOD };
     let mut network = Network::new(seed, link);
     network.set_checked(false);
@@ -33,7 +35,7 @@ fn harm(malice: Malice, lookup: LookupPolicy, seed: u64) -> Harm {
     let nodes = network.grow(NODES, &config);
     let count = if malice == Malice::Floods { FLOODERS } else { ADVERSARIES };
     let hostile: BTreeSet<_> = (0..count)
-        .map(|_| network.add_adversary(malice, &nodes))
+        .map(|_| network.add_adversary(malice, Duration::from_secs(asks_every), &nodes))
         .collect::<Vec<NodeIndex>>()
         .into_iter()
         .flat_map(|adversary| network.addresses(adversary).to_vec())
@@ -66,12 +68,23 @@ fn harm(malice: Malice, lookup: LookupPolicy, seed: u64) -> Harm {
 #[test]
 fn no_attack_does_better_against_our_policy_than_against_that_of_2008() {
     for malice in Malice::ALL {
-        let (ours, of_2008) =
-            (harm(malice, LookupPolicy::DEFAULT, 1), harm(malice, LookupPolicy::KHASHMIR_2008, 1));
-        println!("{malice:?}: ours {ours:?}, of 2008 {of_2008:?}");
-        assert!(ours.missed <= of_2008.missed, "{malice:?}: {ours:?}, 2008 {of_2008:?}");
-        assert!(ours.mean_ms <= of_2008.mean_ms, "{malice:?}: {ours:?}, 2008 {of_2008:?}");
-        assert!(ours.datagrams <= of_2008.datagrams, "{malice:?}: {ours:?}, 2008 {of_2008:?}");
-        assert!(ours.hostile_percent <= of_2008.hostile_percent, "{malice:?}: {ours:?}, 2008 {of_2008:?}");
+        // What floods does nothing else.
+        let rhythms = if malice == Malice::Floods { &ASKS_EVERY[..1] } else { &ASKS_EVERY };
+        for asks_every in rhythms {
+            let ours = harm(malice, *asks_every, LookupPolicy::DEFAULT, 1);
+            let of_2008 = harm(malice, *asks_every, LookupPolicy::KHASHMIR_2008, 1);
+            let both = format!("{malice:?} every {asks_every} s: ours {ours:?}, of 2008 {of_2008:?}");
+            println!("{both}");
+            assert!(ours.mean_ms <= of_2008.mean_ms, "{both}");
+            assert!(ours.datagrams <= of_2008.datagrams, "{both}");
+            // The rest does not hold for those that query less often than a NAT closes its holes
+            // (benches/RESULTS.md): that they are reached first takes them into more tables.
+            if *asks_every == ASKS_EVERY[0] {
+                assert!(ours.missed <= of_2008.missed, "{both}");
+                assert!(ours.hostile_percent <= of_2008.hostile_percent, "{both}");
+            } else {
+                assert!(ours.hostile_percent <= 25, "every fifth is hostile: {both}");
+            }
+        }
     }
 }

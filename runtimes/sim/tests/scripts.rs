@@ -133,7 +133,7 @@ impl Story {
 fn run(seed: u64, adversaries: usize, script: &[u32]) -> Story {
     let mut story = Story::new(seed);
     for malice in Malice::ALL.iter().take(adversaries) {
-        story.network.add_adversary(*malice, &story.nodes.clone());
+        story.network.add_adversary(*malice, Duration::from_secs(60), &story.nodes.clone());
     }
     script.iter().for_each(|number| story.happens(*number));
     story
