@@ -177,7 +177,8 @@ impl Network {
         index
     }
 
-    /// A hostile host, with an IPv4 address of its own, which bothers these nodes. It counts among the
+    /// A hostile host, with an IPv4 address of its own, which queries these nodes again and
+    /// again, `asks_every` apart (what floods does not keep to that). It counts among the
     /// [`nodes`](Self::nodes), as one that is down.
     pub fn add_adversary(
         &mut self,

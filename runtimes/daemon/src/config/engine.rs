@@ -1,8 +1,8 @@
 //! The engine's knobs as tables of the file: for each, its key with its unit and bounds.
 //!
 //! What they mean, and why their defaults are what they are, stands where the engine has them. The
-//! defaults are the engine's own, but for one. A knob that the engine gains does not compile here until it has
-//! a key, or is among those that are set elsewhere.
+//! defaults are the engine's own, but for one. A knob that the engine gains does not compile here until
+//! it has a key, or is among those that are set elsewhere.
 
 use khashmir::config::{AddressFamilies, Admission, Limits, LookupPolicy, Retransmission, Upkeep};
 use khashmir::download::DownloadConfig;
