@@ -3,8 +3,9 @@
 //!
 //! One join shows how the node looks up. Its target is known beforehand (section 5), so every
 //! peer has an id at a chosen distance from it. They come in stages, each closer than the one
-//! before: whoever is the *relay* of a stage answers after a while, with the next stage; the others
-//! each have a fault.
+//! before: whoever is the *relay* of a stage answers after a while, with the next stage; whoever is
+//! *prompt* answers at once, so that it is no waste of time to ask those whom a response names; the
+//! others each have a fault.
 
 use super::message::{Id, compact, random_id};
 use super::peer::{Heard, respond};
@@ -86,10 +87,10 @@ pub struct Actor {
 enum Role {
     /// Answers `find_node` with these contacts after so long.
     Knows(Vec<Vec<u8>>, Duration),
-    /// The same with more keys in the response than are known.
-    Extended,
-    /// The same without a token.
-    WithoutToken,
+    /// Answers at once, with more keys in the response than are known.
+    Extended(Vec<Vec<u8>>),
+    /// Answers at once, without a token.
+    WithoutToken(Vec<Vec<u8>>),
     /// Never answers.
     Silent,
     /// Answers something that is to count as a failure, or not to count.
@@ -217,7 +218,7 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     }
     stage.end();
     let prefix = stage.next_prefix();
-    let mut nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER * 2))?];
+    let mut nodes = stage.begin("relay", next, RELAY_AFTER * 2)?;
     for last in 1..=5 {
         let role = Role::Knows(Vec::new(), RELAY_AFTER);
         nodes.push(stage.at("of-a-prefix", role, prefix.map(|[a, b, c, _]| [a, b, c, last].into()))?);
@@ -226,7 +227,7 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     stage.end();
 
     let ip = stage.target.next_ip();
-    nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER * 2))?];
+    nodes = stage.begin("relay", next, RELAY_AFTER * 2)?;
     for _ in 0..5 {
         nodes.push(stage.at("of-an-ip", Role::Wrong(Wrong::Error), Some(ip))?);
     }
@@ -235,23 +236,23 @@ fn cast(target: &Target, wanted: &Id, bootstrap: SocketAddr) -> io::Result<(Vec<
     next = nodes;
     stage.end();
 
-    nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER * 2))?];
-    for _ in 0..CROWD - 1 {
+    nodes = stage.begin("relay", next, RELAY_AFTER * 2)?;
+    for _ in nodes.len()..CROWD {
         nodes.push(stage.one("in-a-crowd", Role::Wrong(Wrong::Error))?);
     }
     next = nodes;
     stage.end();
 
-    nodes = vec![stage.one("relay", Role::Knows(next, RELAY_AFTER))?];
-    nodes.push(stage.one("extended", Role::Extended)?);
-    nodes.push(stage.one("without-a-token", Role::WithoutToken)?);
+    nodes = stage.begin("relay", next, RELAY_AFTER)?;
+    nodes.push(stage.one("extended", Role::Extended(nodes.clone()))?);
+    nodes.push(stage.one("without-a-token", Role::WithoutToken(nodes.clone()))?);
     nodes.push(stage.one("without-an-id", Role::Wrong(Wrong::NoId))?);
     nodes.push(stage.one("from-another-port", Role::Wrong(Wrong::OtherPort))?);
     nodes.push(stage.one("error", Role::Wrong(Wrong::Error))?);
     next = nodes;
     stage.end();
 
-    nodes = vec![stage.one("first-relay", Role::Knows(next, RELAY_AFTER))?];
+    nodes = stage.begin("first-relay", next, RELAY_AFTER)?;
     nodes.push(stage.one("without-nodes", Role::Wrong(Wrong::NoNodes))?);
     nodes.push(stage.one("with-a-short-entry", Role::Wrong(Wrong::ShortEntry))?);
     nodes.push(stage.one("with-another-id", Role::Wrong(Wrong::OtherId))?);
@@ -276,6 +277,18 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
+    /// The first of a stage: the relay, who knows `next`, and whoever is prompt.
+    fn begin(
+        &mut self,
+        relay: &'static str,
+        next: Vec<Vec<u8>>,
+        after: Duration,
+    ) -> io::Result<Vec<Vec<u8>>> {
+        let relay = self.one(relay, Role::Knows(next, after))?;
+        let prompt = self.one("prompt", Role::Knows(Vec::new(), Duration::ZERO))?;
+        Ok(vec![relay, prompt])
+    }
+
     /// What follows is farther by a bit, so that it has a bucket of its own in the node's table.
     fn end(&mut self) {
         self.distance = (self.distance + 1).next_power_of_two() << 1;
@@ -391,11 +404,15 @@ impl Actor {
                 thread::sleep(*after);
                 response.insert("nodes", list(nodes));
             }
-            Role::Extended => {
+            Role::Extended(nodes) => {
+                response.insert("nodes", list(nodes));
                 response.insert("aa", Tree::dictionary([("x", 1.into())]));
                 response.insert("zz", b"?".into());
             }
-            Role::WithoutToken => drop(response.take("token")),
+            Role::WithoutToken(nodes) => {
+                response.insert("nodes", list(nodes));
+                response.take("token");
+            }
             Role::Silent => return,
             Role::Wrong(Wrong::NoNodes) => drop(response.take("nodes")),
             Role::Wrong(Wrong::ShortEntry) => response.insert("nodes", list(&[vec![b'n'; 25]])),
