@@ -142,19 +142,18 @@ impl QueryBudget {
 
     /// Whether a query came after `since` from `ip`, of which that is remembered.
     pub fn has_queried(&self, since: Instant, ip: &IpAddr) -> bool {
-        let source = self.sources.get(&NetworkPrefix::source(ip));
-        source.is_some_and(|source| source.remembered && source.bucket.filled_at > since)
+        self.sources.get(&NetworkPrefix::source(ip)).is_some_and(|source| source.has_queried(since))
     }
 }
 
-/// Millionths of a query: one query a second is exactly one of these a microsecond, so that
+/// Thousandths of a query: one query a second is exactly one of these a millisecond, so that
 /// refilling rounds nothing, however often it is done.
-const QUERY: u64 = 1_000_000;
+const QUERY: u64 = 1000;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Rate {
     per_second: u32,
-    /// In millionths of a query.
+    /// In thousandths of a query.
     capacity: u64,
 }
 
@@ -162,7 +161,8 @@ impl Rate {
     /// None where zero lifts the limit.
     fn new(per_second: u32, burst_seconds: u32) -> Option<Rate> {
         let burst = u64::from(per_second) * u64::from(burst_seconds);
-        (per_second != 0).then_some(Rate { per_second, capacity: burst.max(1).saturating_mul(QUERY) })
+        let capacity = burst.max(1).saturating_mul(QUERY).min(Narrow::<2>::MAX);
+        (per_second != 0).then_some(Rate { per_second, capacity })
     }
 }
 
@@ -170,20 +170,24 @@ impl Rate {
 #[derive(Clone, Debug)]
 struct Source {
     hash: NonZeroU32,
-    remembered: bool,
     bucket: Bucket,
+    remembered: bool,
 }
 
 impl Source {
     fn new(hash: NonZeroU64, bucket: Bucket) -> Source {
-        let hash = NonZeroU32::new((hash.get() >> Source::HASH_BITS) as u32).unwrap_or(NonZeroU32::MAX);
-        Source { hash, remembered: false, bucket }
+        let hash = NonZeroU32::new((hash.get() >> (u64::BITS - Source::HASH_BITS)) as u32);
+        Source { hash: hash.unwrap_or(NonZeroU32::MAX), bucket, remembered: false }
     }
 
     /// Whether it says no more than a new one would, where queries before `since` are forgotten.
     fn is_void(&self, rate: &Rate, now: Instant, since: Instant) -> bool {
-        let is_remembered = self.remembered && self.bucket.filled_at >= since;
-        !is_remembered && self.bucket.is_full(rate, now)
+        !self.has_queried(since) && self.bucket.is_full(rate, now)
+    }
+
+    /// Whether it is remembered that it has queried since.
+    fn has_queried(&self, since: Instant) -> bool {
+        self.remembered && self.bucket.filled_at.get() > millis(since)
     }
 }
 
@@ -191,31 +195,33 @@ impl Remembered for Source {
     const HASH_BITS: u32 = 32;
 
     fn hash(&self) -> NonZeroU64 {
-        NonZeroU64::new(u64::from(self.hash.get()) << Source::HASH_BITS).unwrap_or(NonZeroU64::MAX)
+        let hash = u64::from(self.hash.get()) << (u64::BITS - Source::HASH_BITS);
+        NonZeroU64::new(hash).unwrap_or(NonZeroU64::MAX)
     }
 
     fn used_at(&self) -> Instant {
-        self.bucket.filled_at
+        Instant::from_micros(self.bucket.filled_at.get() * 1000)
     }
 }
 
 /// A token bucket.
 #[derive(Clone, Debug)]
 struct Bucket {
-    /// In millionths of a query.
-    level: u64,
-    filled_at: Instant,
+    /// In thousandths of a query.
+    level: Narrow<2>,
+    /// In milliseconds; they last for 8,900 years.
+    filled_at: Narrow<3>,
 }
 
 impl Bucket {
     fn full(rate: &Rate, now: Instant) -> Bucket {
-        Bucket { level: rate.capacity, filled_at: now }
+        Bucket { level: Narrow::new(rate.capacity), filled_at: Narrow::new(millis(now)) }
     }
 
     fn level_at(&self, rate: &Rate, now: Instant) -> u64 {
-        let elapsed_micros = now.as_micros().saturating_sub(self.filled_at.as_micros());
-        let refill = elapsed_micros.saturating_mul(u64::from(rate.per_second));
-        self.level.saturating_add(refill).min(rate.capacity)
+        let elapsed = millis(now).saturating_sub(self.filled_at.get());
+        let refill = elapsed.saturating_mul(u64::from(rate.per_second));
+        self.level.get().saturating_add(refill).min(rate.capacity)
     }
 
     fn is_full(&self, rate: &Rate, now: Instant) -> bool {
@@ -223,11 +229,33 @@ impl Bucket {
     }
 
     fn take(&mut self, rate: &Rate, now: Instant) -> bool {
-        self.level = self.level_at(rate, now);
-        self.filled_at = self.filled_at.max(now);
-        let rest = self.level.checked_sub(QUERY);
-        self.level = rest.unwrap_or(self.level);
+        let level = self.level_at(rate, now);
+        let rest = level.checked_sub(QUERY);
+        self.level = Narrow::new(rest.unwrap_or(level));
+        self.filled_at = Narrow::new(self.filled_at.get().max(millis(now)));
         rest.is_some()
+    }
+}
+
+fn millis(now: Instant) -> u64 {
+    now.as_micros() / 1000
+}
+
+/// A number of N times 16 bits, four at most: there are many, and they are to take no room that they
+/// do not need. Greater ones become the greatest.
+#[derive(Clone, Copy, Debug)]
+struct Narrow<const N: usize>([u16; N]);
+
+impl<const N: usize> Narrow<N> {
+    const MAX: u64 = u64::MAX >> (u64::BITS - u16::BITS * N as u32);
+
+    fn new(number: u64) -> Narrow<N> {
+        let number = number.min(Narrow::<N>::MAX);
+        Narrow(core::array::from_fn(|place| (number >> (u16::BITS * place as u32)) as u16))
+    }
+
+    fn get(self) -> u64 {
+        self.0.iter().rev().fold(0, |number, part| number << u16::BITS | u64::from(*part))
     }
 }
 
@@ -349,25 +377,27 @@ mod tests {
         assert_eq!(count(budget(u32::MAX, u32::MAX, u32::MAX)), 1000);
     }
 
-    /// Over any run of attempts, exactly as many are served as an exact model says: refilling at
-    /// odd moments neither gains nor loses.
+    /// Over any run of attempts, exactly as many are served as an exact model says, which counts whole
+    /// milliseconds: refilling at odd moments neither gains nor loses.
     #[test]
     fn refilling_does_not_drift() {
         fn law(rate: u32, steps_micros: Vec<u16>) -> bool {
             let rate = rate % 20 + 1;
             let mut budget = budget(rate, 0, 1);
-            let capacity = u128::from(rate) * 1_000_000;
+            let capacity = u64::from(rate) * 1000;
             let (mut now, mut level) = (0, capacity);
             steps_micros.iter().all(|&step| {
+                let since = now / 1000;
                 now += u64::from(step);
-                level = (level + u128::from(step) * u128::from(rate)).min(capacity);
-                let expected = level >= 1_000_000;
-                level -= if expected { 1_000_000 } else { 0 };
+                level = (level + (now / 1000 - since) * u64::from(rate)).min(capacity);
+                let expected = level >= 1000;
+                level -= if expected { 1000 } else { 0 };
                 budget.admit(at(now), &host(1)) == expected
             })
         }
         quickcheck().tests(200).quickcheck(law as fn(u32, Vec<u16>) -> bool);
 
+        assert_eq!(size_of::<Option<Source>>(), 16);
         // 3 a second, asked every seventh microsecond for not quite ten seconds: a burst of three, and
         // 29 more.
         let mut budget = budget(3, 0, 1);

@@ -258,15 +258,15 @@ impl<K: Name, V: Remembered> RecentTable<K, V> {
     /// Gives room back, if most of it was for what does not matter any more.
     pub fn trim(&mut self, is_void: impl Fn(&V) -> bool) {
         let matter = self.slots.iter().flatten().filter(|value| !is_void(value)).count();
-        let len = (matter * 2).max(FEWEST).min(self.max_slots);
-        if len * 2 < self.slots.len() {
+        let len = (matter + matter / 2).max(FEWEST).min(self.max_slots);
+        if len + len / 2 < self.slots.len() {
             self.resize(len, &is_void);
         }
     }
 
     fn grow(&mut self, is_void: &impl Fn(&V) -> bool) {
         let len = self.slots.len();
-        self.resize((len + (len / 4).max(FEWEST)).min(self.max_slots), is_void);
+        self.resize((len + (len / 8).max(FEWEST)).min(self.max_slots), is_void);
     }
 
     fn resize(&mut self, len: usize, is_void: &impl Fn(&V) -> bool) {

@@ -147,10 +147,10 @@ impl Scene {
         }
     }
 
-    /// Every client asks, three times over. How often that allocated in the last round.
+    /// Every client asks, five times over. How often that allocated in the last round.
     fn allocations(&mut self, queries: &[BytesMut]) -> u64 {
         let mut before = 0;
-        for _ in 0..3 {
+        for _ in 0..5 {
             before = ALLOCATIONS.get();
             for (client, query) in queries.iter().enumerate() {
                 self.ask(client, query);

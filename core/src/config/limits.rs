@@ -50,9 +50,9 @@ pub struct Limits {
     pub queries_per_second_and_source: u32,
     /// Queries per second served in all. 8,192; 0 lifts it.
     pub queries_per_second: u32,
-    /// How many seconds' worth of queries may come at once. 4.
+    /// How many seconds' worth of queries may come at once, four million queries at most. 4.
     pub query_burst_seconds: u32,
-    /// IPs whose query rate is remembered, 2^24 at most. 8,192, of 24 bytes each, in a flood.
+    /// IPs whose query rate is remembered, 2^24 at most. 8,192, of 16 bytes each, in a flood.
     pub query_sources: usize,
     /// Outstanding requests. 1,024.
     pub transactions: usize,
