@@ -4,6 +4,10 @@
 //! policy wants done next; what came of it is put back in with [`answered`](Lookup::answered),
 //! [`found`](Lookup::found) and [`failed`](Lookup::failed).
 
+mod teller;
+
+pub use teller::TellerId;
+
 use crate::config::{Limits, LookupPolicy};
 use crate::id::{Contact, Id};
 use crate::krpc::K;
@@ -13,6 +17,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::num::NonZeroU32;
 use core::ops::Deref;
+use teller::{Teller, Tellers};
 
 /// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
 pub const MAX_TOKEN_LEN: usize = 64;
@@ -64,6 +69,7 @@ pub struct Lookup {
     queries: usize,
     /// Answers of others that came.
     answers: usize,
+    tellers: Tellers,
 }
 
 /// A contact in the frontier.
@@ -76,6 +82,8 @@ pub struct Candidate {
     /// Its token, if it gave one.
     pub token: Option<ForeignToken>,
     known: Known,
+    /// What its response had as [`Known::told_by`].
+    teller: Option<TellerId>,
     state: State,
 }
 
@@ -89,6 +97,8 @@ pub struct Known {
     /// Whether it is queried however far it is, and waited for unless it is late: it may know others than
     /// those whom we know.
     pub way_in: bool,
+    /// Who told us of it: what [`Lookup::teller`] gave.
+    pub told_by: Option<TellerId>,
     /// How long its last answer took, in microseconds.
     pub round_trip_micros: Option<NonZeroU32>,
 }
@@ -133,7 +143,7 @@ impl Candidate {
 impl Lookup {
     /// A lookup for `target` that knows nobody yet.
     pub fn new(target: Id) -> Lookup {
-        Lookup { target, candidates: Vec::new(), queries: 0, answers: 0 }
+        Lookup { target, candidates: Vec::new(), queries: 0, answers: 0, tellers: Tellers::default() }
     }
 
     /// What is looked for.
@@ -141,8 +151,17 @@ impl Lookup {
         &self.target
     }
 
+    /// A response has come that tells of contacts: what to give as [`Known::told_by`] with each. `None`:
+    /// there have been too many.
+    pub fn teller(&mut self) -> Option<TellerId> {
+        self.tellers.begin()
+    }
+
     /// Puts a contact into the frontier, unless it is there.
     pub fn found(&mut self, contact: Contact, known: Known) {
+        if let Some(teller) = self.tellers.get_mut(known.told_by) {
+            teller.add_told();
+        }
         let distance = contact.id.distance(&self.target);
         // Worked out again each time: a frontier is what a node takes most memory for.
         let is_closer = |other: &Candidate| other.contact.id.distance(&self.target) < distance;
@@ -150,6 +169,9 @@ impl Lookup {
         let mut same = self.candidates[at..].iter_mut().take_while(|other| other.contact.id == contact.id);
         if let Some(same) = same.find(|other| other.contact == contact) {
             same.known.way_in |= known.way_in;
+            if self.tellers.get(same.known.told_by).is_some_and(Teller::makes_up) {
+                same.known.told_by = known.told_by;
+            }
             return;
         }
         if self.candidates.len() == MAX_CANDIDATES {
@@ -158,7 +180,7 @@ impl Lookup {
             }
             self.candidates.pop();
         }
-        let candidate = Candidate { contact, num: 0, token: None, known, state: State::New };
+        let candidate = Candidate { contact, num: 0, token: None, known, teller: None, state: State::New };
         if self.candidates.len() == self.candidates.capacity() {
             self.candidates.reserve_exact(MORE_CANDIDATES);
         }
@@ -173,8 +195,28 @@ impl Lookup {
             candidate.token = token;
             let was_asked = candidate.state != State::New;
             candidate.state = State::Answered;
+            let told_by = candidate.known.told_by;
             self.answers += usize::from(was_asked);
+            if let Some(teller) = self.tellers.get_mut(told_by) {
+                teller.add_answered();
+            }
         }
+    }
+
+    /// A contact of the frontier answered with what [`teller`](Self::teller) gave.
+    pub fn told(&mut self, contact: &Contact, teller: Option<TellerId>) {
+        if let Some(candidate) = self.candidate(contact) {
+            candidate.teller = teller;
+        }
+    }
+
+    /// Those of whom it can be said whether their answers were of use, and whether they were: told of
+    /// somebody who answered.
+    pub fn judged(&self) -> impl Iterator<Item = (Contact, bool)> {
+        self.candidates.iter().filter_map(|candidate| {
+            let useful = self.tellers.get(candidate.teller)?.is_useful()?;
+            Some((candidate.contact, useful))
+        })
     }
 
     /// The query that the last [`step`](Self::step) asked for cannot be sent now: it is as if it had
@@ -199,6 +241,10 @@ impl Lookup {
             && candidate.state == State::Queried
         {
             candidate.state = State::Late;
+            let told_by = candidate.known.told_by;
+            if let Some(teller) = self.tellers.get_mut(told_by) {
+                teller.add_silent();
+            }
         }
     }
 
@@ -208,6 +254,7 @@ impl Lookup {
         let state = |at: &usize| self.candidates[*at].state;
         let live = self.select(limits, |at, candidate| match candidate.state {
             State::Failed => Place::None,
+            State::New if self.is_made_up(policy, candidate) => Place::None,
             State::Late if !waited_for.contains(&at) => Place::GivenUp,
             _ => Place::Held,
         });
@@ -247,10 +294,16 @@ impl Lookup {
         }
     }
 
+    /// Whether whoever told of it seems to have made it up.
+    fn is_made_up(&self, policy: &LookupPolicy, candidate: &Candidate) -> bool {
+        policy.prefer_sound && self.tellers.get(candidate.known.told_by).is_some_and(Teller::makes_up)
+    }
+
     /// Who is waited for, though late: the closest that have not failed, doubtful ones aside.
     fn waited_for(&self, policy: &LookupPolicy, limits: &Limits) -> Window {
         let mut closest = self.select(limits, |_, candidate| {
-            let doubted = candidate.state == State::Late && candidate.known.doubtful;
+            let is_doubtful = candidate.known.doubtful || self.is_made_up(policy, candidate);
+            let doubted = candidate.state == State::Late && is_doubtful;
             Place::held_if(candidate.state != State::Failed && !doubted)
         });
         closest.truncate(policy.patience.into());
@@ -323,7 +376,8 @@ mod tests {
     use super::*;
     use khashmir_testing::quickcheck;
 
-    const COUNTED: Known = Known { counted: true, doubtful: false, way_in: false, round_trip_micros: None };
+    const COUNTED: Known =
+        Known { counted: true, doubtful: false, way_in: false, told_by: None, round_trip_micros: None };
 
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
@@ -350,6 +404,37 @@ mod tests {
         let mut lookup = lookup([9, 2, 5, 7, 1, 3]);
         assert_eq!(queried(&mut lookup, &LookupPolicy::RETRANSMIT), [1, 2, 3, 5]);
         assert_eq!(lookup.step(&LookupPolicy::RETRANSMIT, &Limits::DEFAULT), Step::Wait);
+    }
+
+    #[test]
+    fn of_whoever_tells_of_three_that_are_late_no_more_are_asked() {
+        let policy = LookupPolicy { parallelism: 4, opening: 4, ..LookupPolicy::DEFAULT };
+        let told = |lookup: &mut Lookup, by: u8, all: core::ops::Range<u8>| {
+            let teller = lookup.teller();
+            all.for_each(|n| lookup.found(contact(n), Known { told_by: teller, ..COUNTED }));
+            lookup.told(&contact(by), teller);
+            lookup.answered(&contact(by), 0, None);
+        };
+        let mut lookup = lookup([101, 102, 103]);
+        assert_eq!(queried(&mut lookup, &policy), [101, 102, 103]);
+        told(&mut lookup, 101, 1..9);
+        assert_eq!(queried(&mut lookup, &policy), [1, 2]);
+        [1, 2].iter().for_each(|n| lookup.late(&contact(*n)));
+        assert_eq!(queried(&mut lookup, &policy), [3, 4, 5], "two silent ones may be chance");
+        // Whoever answers with an error is not silent.
+        lookup.failed(&contact(3));
+        lookup.late(&contact(4));
+        told(&mut lookup, 102, 7..12);
+        assert_eq!(queried(&mut lookup, &policy), [7, 8, 9], "somebody else knows these");
+        lookup.answered(&contact(7), 0, None);
+        told(&mut lookup, 103, 7..7);
+        let judged: Vec<_> = lookup.judged().map(|(contact, useful)| (contact.id.0[19], useful)).collect();
+        assert_eq!(judged, [(101, false), (102, true), (103, false)]);
+        // An answer that is late clears the first.
+        lookup.answered(&contact(1), 0, None);
+        assert!(lookup.judged().any(|judged| judged == (contact(101), true)));
+        let of_2008 = LookupPolicy::KHASHMIR_2008;
+        assert!(lookup.candidates.iter().all(|candidate| !lookup.is_made_up(&of_2008, candidate)));
     }
 
     #[test]

@@ -5,9 +5,10 @@ mod common;
 
 use common::*;
 use core::time::Duration;
+use khashmir::config::LookupPolicy;
 use khashmir::krpc::{Body, Call, Method, Query};
 use khashmir::node::Ending;
-use khashmir::{Contact, Event, Id};
+use khashmir::{Config, Contact, Event, Id};
 use std::collections::BTreeSet;
 
 fn join(scene: &mut Scene, bootstrap: &[u8]) -> (u128, Ending, usize) {
@@ -175,8 +176,14 @@ fn a_jump_of_the_clock_fires_what_is_periodic_once() {
 }
 
 #[test]
-fn three_buckets_are_refreshed_at_a_time_over_both_networks_until_all_are() {
-    let mut scene = Scene::new();
+fn buckets_are_refreshed_over_both_networks_few_at_a_time_until_all_are() {
+    for (lookup, at_a_time) in [(LookupPolicy::DEFAULT, 1), (LookupPolicy::KHASHMIR_2008, 16)] {
+        refreshes_all(lookup, at_a_time);
+    }
+}
+
+fn refreshes_all(lookup: LookupPolicy, at_a_time: usize) {
+    let mut scene = Scene::with(Config { lookup, ..config() });
     let own = scene.node.id();
     // Nine contacts so near to ourselves split the tables into very many buckets.
     let peers = (1..=9).flat_map(|n| [near(own, n), Contact { addr: addr6(n.into()), ..near(own, n) }]);
@@ -189,7 +196,7 @@ fn three_buckets_are_refreshed_at_a_time_over_both_networks_until_all_are() {
         scene.run_for(SECOND);
         scene.node.stats().upkeep_operations
     });
-    assert_eq!(most.max(), Some(3));
+    assert_eq!(most.max(), Some(at_a_time));
     let prefix_len = |sent: &Sent| match sent.message().body {
         Body::Query(Ok(Query { call: Call::FindNode { target }, .. })) => {
             Some(own.common_prefix_len(&target))

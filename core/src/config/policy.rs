@@ -31,8 +31,9 @@ pub struct LookupPolicy {
     /// With `abort_early`: of the K closest, once all are queried, so many answers are enough, those
     /// of the first [`patience`](Self::patience) among them. 8 or more: all.
     pub enough: u8,
-    /// Contacts that failed a request, or are not known to be reachable, are neither told to others
-    /// nor asked as long as there are K others; when they are asked, nobody waits for them.
+    /// Contacts that failed a request, or are not known to be reachable, or told a lookup of nobody who
+    /// is there, are neither told to others nor asked as long as there are K others; nobody waits for those
+    /// that failed. Of whoever names three that are silent, and none who answers, no more are asked.
     pub prefer_sound: bool,
 }
 

@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-/// Refreshes under way; the rest wait until one of them is over. Each takes memory, and they are in no
-/// hurry.
-const REFRESHES_AT_A_TIME: usize = 3;
+/// Refreshes that go on at a time under a policy of 2008, which began all at once: more than there were
+/// buckets in its networks.
+const REFRESHES_IN_2008: usize = 16;
 
 /// Contacts that came together are pinged again one by one: those of a node that has just joined are
 /// a hundred, and all that is outstanding takes room.
@@ -128,6 +128,7 @@ impl Node {
         let interval = parts.rngs.jitter.jitter(upkeep.checkpoint_interval, upkeep.checkpoint_jitter_percent);
         parts.timers.set(Timer::Checkpoint, Some(parts.now + interval));
         parts.tokens.rotate(&mut parts.rngs.token);
+        parts.tables.iter_mut().for_each(|table| table.drop_unreached(parts.now));
         parts.store.expire(parts.now);
         parts.proofs.trim(parts.now);
         parts.budget.trim(parts.now);
@@ -158,16 +159,15 @@ impl Node {
         }
     }
 
-    /// Looks up an id in each bucket in which nothing was looked up for too long.
+    /// Looks up an id in each bucket in which nothing was looked up for too long, the next when another is
+    /// over: each lookup takes memory, and they are in no hurry.
     pub(super) fn refresh(&mut self) {
-        let room = REFRESHES_AT_A_TIME.saturating_sub(self.operations.refreshes());
-        let Parts { tables, rngs, now, .. } = &mut self.parts;
-        let mut targets = Vec::<Id>::new();
-        for table in tables.iter().filter(|table| !table.is_empty()) {
-            let room = room.saturating_sub(targets.len());
-            targets.extend(table.refresh_targets(*now, &mut rngs.refresh).take(room));
-        }
-        for target in targets {
+        let at_a_time = if self.parts.config.lookup.passes_over() { 1 } else { REFRESHES_IN_2008 };
+        while self.operations.refreshes() < at_a_time {
+            let Parts { tables, rngs, now, .. } = &mut self.parts;
+            let mut tables = tables.iter().filter(|table| !table.is_empty());
+            let target = tables.find_map(|table| table.refresh_target(*now, &mut rngs.refresh));
+            let Some(target) = target else { return };
             let find = Find::start(&mut self.parts, target);
             self.start(Kind::Find(find), true);
         }

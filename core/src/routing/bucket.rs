@@ -25,6 +25,8 @@ pub(super) struct Entry {
     /// Whether it is here on trust: until it answers when no NAT can have let us through as somebody it
     /// had just talked to.
     pub(super) on_trust: bool,
+    /// Whether the last lookup that it was of use or no use to found it of no use.
+    pub(super) useless: bool,
     /// Whether it ever answered in time since it last failed.
     pub(super) timely: bool,
     /// How long the last of its answers took that was in time.
@@ -45,8 +47,13 @@ pub(super) struct Bucket {
 
 impl Entry {
     /// Whether others would reach it, as far as we know.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(super) fn is_reachable(&self) -> bool {
         self.failures == 0 && !self.on_trust && self.timely
+    }
+
+    /// Whether others would reach it, and that would be of use to them.
+    pub(super) fn is_sound(&self) -> bool {
+        self.is_reachable() && !self.useless
     }
 }
 

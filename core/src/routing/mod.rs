@@ -30,8 +30,7 @@ pub enum Room {
     /// Its bucket is full; the oldest contact there has not been heard for so long that it
     /// should be pinged, and makes room if it does not answer.
     AfterPing(Contact),
-    /// Its bucket is full, but one there was taken on trust long ago, while few were known, and has not been
-    /// reached out of the blue since: makes room for one that was.
+    /// Its bucket is full, but one there is of no use: makes room.
     InsteadOf(Contact),
     /// It would not take it.
     None,
@@ -85,8 +84,8 @@ impl RoutingTable {
         }
         let room = match entries.first() {
             Some(oldest) if bucket.is_full() && !self.splits_for(index, &contact.id) => {
-                match entries.iter().find(|entry| self.is_unreachable(now, entry)) {
-                    Some(unreached) => Room::InsteadOf(unreached.contact),
+                match entries.iter().find(|entry| entry.useless) {
+                    Some(useless) => Room::InsteadOf(useless.contact),
                     None if self.is_stale(now, oldest) => Room::AfterPing(oldest.contact),
                     // Most who query us end here; only then is everybody else looked at.
                     None => return Room::None,
@@ -119,8 +118,8 @@ impl RoutingTable {
                 self.buckets[index].candidate = Some(answer);
                 Some(oldest)
             }
-            Room::InsteadOf(unreached) if answer.reached => {
-                self.remove_where(|entry| entry.contact == unreached);
+            Room::InsteadOf(useless) if answer.reached => {
+                self.remove_where(|entry| entry.contact == useless);
                 self.insert(now, answer);
                 None
             }
@@ -135,6 +134,14 @@ impl RoutingTable {
         let entry = entries.find(|entry| entry.contact == *contact && entry.on_trust);
         if let Some(entry) = entry {
             entry.ping_at = Some(now + self.upkeep.nat_timeout);
+        }
+    }
+
+    /// A lookup that `contact` answered has found whether that was of any use.
+    pub fn judge(&mut self, contact: &Contact, useful: bool) {
+        let index = self.index(&contact.id);
+        if let Some(entry) = self.buckets[index].entries.iter_mut().find(|entry| entry.contact == *contact) {
+            entry.useless = !useful;
         }
     }
 
@@ -223,11 +230,11 @@ impl RoutingTable {
         }
     }
 
-    /// Random ids, one in the range of each bucket in which nothing was looked up for too long. In our
-    /// own bucket it is our neighbourhood, if those who came when we did were no contacts then.
-    pub fn refresh_targets<'a>(&'a self, now: Instant, rng: &'a mut Rng) -> impl Iterator<Item = Id> + 'a {
-        let due = self.buckets.iter().enumerate().filter(move |(_, bucket)| bucket.refresh_at <= now);
-        due.map(move |(index, _)| match self.refreshes_neighbourhood(index) {
+    /// A random id in the range of a bucket in which nothing was looked up for too long. In our own
+    /// bucket it is our neighbourhood, if those who came when we did were no contacts then.
+    pub fn refresh_target(&self, now: Instant, rng: &mut Rng) -> Option<Id> {
+        let index = self.buckets.iter().position(|bucket| bucket.refresh_at <= now)?;
+        Some(match self.refreshes_neighbourhood(index) {
             true => self.own_id.neighbour(),
             false => self.random_id(index, rng),
         })
@@ -292,10 +299,18 @@ impl RoutingTable {
         entries.iter().any(|entry| entry.contact == *contact && entry.failures > 0)
     }
 
-    /// Whether K sound contacts are known, so that there is no need to take strangers on trust.
+    /// Whether K contacts are known that can be reached, so that there is no need to take strangers on trust.
     pub fn is_settled(&self) -> bool {
         let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
-        entries.filter(|entry| entry.is_sound()).take(K).count() == K
+        entries.filter(|entry| entry.is_reachable()).take(K).count() == K
+    }
+
+    /// Forgets those who are still here on trust though they have had the time to be reached, once others
+    /// are known who were.
+    pub fn drop_unreached(&mut self, now: Instant) {
+        if self.is_settled() && now.saturating_duration_since(self.trusted_at) >= self.upkeep.stale_after {
+            self.remove_where(|entry| entry.on_trust);
+        }
     }
 
     /// All contacts, bucket by bucket, and when each was last heard of.
@@ -349,11 +364,6 @@ impl RoutingTable {
         self.prefer_sound && !answer.timely
     }
 
-    /// Whether it has had the time to show that it can be reached, and has not.
-    fn is_unreachable(&self, now: Instant, entry: &Entry) -> bool {
-        entry.on_trust && now.saturating_duration_since(self.trusted_at) >= self.upkeep.stale_after
-    }
-
     fn is_stale(&self, now: Instant, oldest: &Entry) -> bool {
         now.saturating_duration_since(oldest.heard) >= self.upkeep.stale_after
     }
@@ -402,6 +412,7 @@ impl RoutingTable {
             heard: now,
             failures: 0,
             on_trust: !reached,
+            useless: false,
             timely,
             round_trip_micros,
             ping_at,

@@ -103,13 +103,14 @@ fn refreshes_aim_into_their_bucket() {
     for n in 0..60u32 {
         table.answered(Instant::ORIGIN, by(contact((n * 37) as u8, n)));
     }
-    let targets: Vec<Id> = table.refresh_targets(Instant::ORIGIN + 60 * MINUTE, &mut rng).collect();
-    assert_eq!(targets.len(), table.buckets.len());
-    for (index, target) in targets.iter().enumerate() {
-        assert_eq!(table.index(target), index);
+    assert_eq!(table.refresh_target(Instant::ORIGIN + 59 * MINUTE, &mut rng), None);
+    let due = Instant::ORIGIN + 60 * MINUTE;
+    for index in 0..table.buckets.len() {
+        let target = table.refresh_target(due, &mut rng).unwrap();
+        assert_eq!(table.index(&target), index);
+        table.touch(due, &target);
     }
-    let mut rng = Rng::new([3; 32], Purpose::Refresh);
-    assert_eq!(table.refresh_targets(Instant::ORIGIN + 59 * MINUTE, &mut rng).count(), 0);
+    assert_eq!(table.refresh_target(due, &mut rng), None);
 }
 
 #[test]
@@ -121,10 +122,9 @@ fn only_a_lookup_of_our_neighbourhood_puts_off_that_of_our_neighbourhood() {
     let due = Instant::ORIGIN + 2 * Upkeep::DEFAULT.nat_timeout;
     let mut rng = Rng::new([3; 32], Purpose::Refresh);
     table.touch(Instant::ORIGIN, &Id([0x5b; 20]));
-    let targets: Vec<Id> = table.refresh_targets(due, &mut rng).collect();
-    assert_eq!(targets, [own_id.neighbour()]);
+    assert_eq!(table.refresh_target(due, &mut rng), Some(own_id.neighbour()));
     table.touch(Instant::ORIGIN, &own_id.neighbour());
-    assert_eq!(table.refresh_targets(due, &mut rng).count(), 0);
+    assert_eq!(table.refresh_target(due, &mut rng), None);
 }
 
 #[test]
@@ -194,22 +194,48 @@ fn one_who_was_never_reached_out_of_the_blue_goes_with_its_first_failure() {
 }
 
 #[test]
-fn one_long_on_trust_makes_room_for_one_who_was_reached_and_for_nobody_else() {
+fn one_long_on_trust_goes_once_others_were_reached() {
     let (mut table, start) = (table(), Instant::ORIGIN);
     let later = start + Upkeep::KHASHMIR_2008.stale_after;
-    let (on_trust, newcomer) = (contact(0x80, 50), contact(0x80, 100));
+    let on_trust = contact(0x80, 50);
     table.answered(start, Answer { reached: false, ..by(on_trust) });
-    (0..7).for_each(|n| assert_eq!(table.answered(start, by(contact(0x80, n))), None));
-    assert_eq!(table.room(start, &newcomer, true), Room::None, "it may still be reached");
     table.was_queried_by(start + MINUTE, &on_trust);
     assert_eq!(table.next_ping_at(), Some(start + MINUTE + Upkeep::KHASHMIR_2008.nat_timeout));
-    (0..7).for_each(|n| assert_eq!(table.answered(later, by(contact(0x80, n))), None));
-    table.answered(later, Answer { reached: false, ..by(on_trust) });
-    assert_eq!(table.room(later, &newcomer, true), Room::InsteadOf(on_trust));
+    (0..7).for_each(|n| assert_eq!(table.answered(start, by(contact(0x80, n))), None));
+    let knows = |table: &RoutingTable| table.iter().any(|(known, _)| known == on_trust);
+    table.drop_unreached(later);
+    assert!(knows(&table), "seven others are not enough");
+    table.answered(later, by(contact(0x40, 100)));
+    table.drop_unreached(later.saturating_sub(MINUTE));
+    assert!(knows(&table), "it may still be reached");
+    table.drop_unreached(later);
+    assert!(!knows(&table) && table.len() == 8);
+    table.check_invariants();
+}
+
+#[test]
+fn one_that_is_no_use_is_not_told_of_and_makes_room() {
+    let mut table =
+        RoutingTable::new(Id([0; 20]), Upkeep::KHASHMIR_2008, &LookupPolicy::DEFAULT, Instant::ORIGIN);
+    let (useless, newcomer) = (contact(0x80, 0), contact(0x80, 100));
+    (0..8).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x80, n))), None));
+    (0..8).for_each(|n| assert_eq!(table.answered(Instant::ORIGIN, by(contact(0x40, 10 + n))), None));
+    let is_told_of = |table: &RoutingTable| {
+        let mut closest = ArrayVec::new();
+        table.closest(&useless.id, &mut closest);
+        closest.contains(&useless)
+    };
+    assert!(is_told_of(&table) && table.room(Instant::ORIGIN, &newcomer, true) == Room::None);
+    table.judge(&useless, false);
+    assert!(!is_told_of(&table));
+    assert_eq!(table.room(Instant::ORIGIN, &newcomer, true), Room::InsteadOf(useless));
+    table.judge(&useless, true);
+    assert!(is_told_of(&table) && table.room(Instant::ORIGIN, &newcomer, true) == Room::None);
+    table.judge(&useless, false);
     let knows = |table: &RoutingTable, contact| table.iter().any(|(known, _)| known == contact);
-    table.answered(later, Answer { reached: false, ..by(newcomer) });
-    assert!(knows(&table, on_trust) && !knows(&table, newcomer), "neither was ever reached");
-    table.answered(later, by(newcomer));
-    assert!(!knows(&table, on_trust) && knows(&table, newcomer));
+    table.answered(Instant::ORIGIN, Answer { reached: false, ..by(newcomer) });
+    assert!(knows(&table, useless) && !knows(&table, newcomer), "who is on trust takes nobody's place");
+    table.answered(Instant::ORIGIN, by(newcomer));
+    assert!(!knows(&table, useless) && knows(&table, newcomer));
     table.check_invariants();
 }

@@ -3,7 +3,7 @@
 use super::Asker;
 use crate::id::{Contact, Id};
 use crate::krpc::{Call, Contacts, Method, Response};
-use crate::lookup::{Candidate, ForeignToken, Known, Lookup, Step};
+use crate::lookup::{Candidate, ForeignToken, Known, Lookup, Step, TellerId};
 use crate::node::parts::{Family, Parts};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
@@ -44,7 +44,10 @@ impl Search {
     pub(super) fn answered(&mut self, parts: &mut Parts, from: &Contact, response: &Response<'_>) {
         for (family, contacts) in [(Family::Ipv4, &response.nodes), (Family::Ipv6, &response.nodes6)] {
             if let Some(contacts) = contacts {
-                self.take_contacts(parts, family, contacts);
+                let teller = self.take_contacts(parts, family, contacts);
+                if family == Family::of(&from.addr) {
+                    self.lookups[family as usize].told(from, teller);
+                }
             }
         }
         let num = response.num.and_then(|num| num.try_into().ok()).unwrap_or(0);
@@ -92,6 +95,11 @@ impl Search {
                 }
             }
         }
+        if done && policy.prefer_sound {
+            for (contact, useful) in self.lookups.iter().flat_map(Lookup::judged) {
+                asker.parts.table(&contact.addr).judge(&contact, useful);
+            }
+        }
         done
     }
 
@@ -112,9 +120,15 @@ impl Search {
         holders.filter(|candidate| candidate.contact.id != parts.id)
     }
 
-    fn take_contacts(&mut self, parts: &mut Parts, family: Family, contacts: &Contacts<'_>) {
+    fn take_contacts(
+        &mut self,
+        parts: &mut Parts,
+        family: Family,
+        contacts: &Contacts<'_>,
+    ) -> Option<TellerId> {
         let limit = parts.config.limits.contacts_per_response;
         let mut used = ArrayVec::<Contact, 64>::new();
+        let told_by = self.lookups[family as usize].teller();
         for contact in contacts.iter() {
             let counted = parts.counts(&contact.addr);
             let repeated = counted && used.iter().any(|other| other.addr.ip() == contact.addr.ip());
@@ -125,8 +139,10 @@ impl Search {
                 continue;
             }
             used.push(contact);
-            self.lookups[family as usize].found(contact, known(parts, &contact));
+            let known = Known { told_by, ..known(parts, &contact) };
+            self.lookups[family as usize].found(contact, known);
         }
+        told_by
     }
 }
 
