@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::num::NonZeroU32;
 use core::ops::Deref;
-use teller::{Teller, Tellers};
+use teller::{Teller, Tellers, ToldBy};
 
 /// Longest token of another node that we keep; longer ones count as none. 2008 gives 20 bytes.
 pub const MAX_TOKEN_LEN: usize = 64;
@@ -82,7 +82,8 @@ pub struct Candidate {
     /// Its token, if it gave one.
     pub token: Option<ForeignToken>,
     known: Known,
-    /// What its response had as [`Known::told_by`].
+    told_by: ToldBy,
+    /// Who it is among the tellers, once it has told of others.
     teller: Option<TellerId>,
     state: State,
 }
@@ -97,8 +98,6 @@ pub struct Known {
     /// Whether it is queried however far it is, and waited for unless it is late: it may know others than
     /// those whom we know.
     pub way_in: bool,
-    /// Who told us of it: what [`Lookup::teller`] gave.
-    pub told_by: Option<TellerId>,
     /// How long its last answer took, in microseconds.
     pub round_trip_micros: Option<NonZeroU32>,
 }
@@ -151,17 +150,23 @@ impl Lookup {
         &self.target
     }
 
-    /// A response has come that tells of contacts: what to give as [`Known::told_by`] with each. `None`:
-    /// there have been too many.
-    pub fn teller(&mut self) -> Option<TellerId> {
-        self.tellers.begin()
-    }
-
     /// Puts a contact into the frontier, unless it is there.
     pub fn found(&mut self, contact: Contact, known: Known) {
-        if let Some(teller) = self.tellers.get_mut(known.told_by) {
-            teller.add_told();
+        self.told_of(contact, known, None);
+    }
+
+    /// `teller` has told of contacts, each of which is [`told_of`](Self::told_of) then. `None`: there have
+    /// been too many such responses.
+    pub fn begin_teller(&mut self, teller: &Contact) -> Option<TellerId> {
+        let id = self.tellers.begin();
+        if let Some(candidate) = self.candidate(teller) {
+            candidate.teller = id;
         }
+        id
+    }
+
+    /// Puts a contact that `teller` told of into the frontier, unless it is there.
+    pub fn told_of(&mut self, contact: Contact, known: Known, teller: Option<TellerId>) {
         let distance = contact.id.distance(&self.target);
         // Worked out again each time: a frontier is what a node takes most memory for.
         let is_closer = |other: &Candidate| other.contact.id.distance(&self.target) < distance;
@@ -169,8 +174,8 @@ impl Lookup {
         let mut same = self.candidates[at..].iter_mut().take_while(|other| other.contact.id == contact.id);
         if let Some(same) = same.find(|other| other.contact == contact) {
             same.known.way_in |= known.way_in;
-            if self.tellers.get(same.known.told_by).is_some_and(Teller::makes_up) {
-                same.known.told_by = known.told_by;
+            if let Some(teller) = teller {
+                self.tellers.note(&mut same.told_by, teller, same.state == State::Answered);
             }
             return;
         }
@@ -180,7 +185,12 @@ impl Lookup {
             }
             self.candidates.pop();
         }
-        let candidate = Candidate { contact, num: 0, token: None, known, teller: None, state: State::New };
+        let mut told_by = ToldBy::default();
+        if let Some(teller) = teller {
+            self.tellers.note(&mut told_by, teller, false);
+        }
+        let candidate =
+            Candidate { contact, num: 0, token: None, known, told_by, teller: None, state: State::New };
         if self.candidates.len() == self.candidates.capacity() {
             self.candidates.reserve_exact(MORE_CANDIDATES);
         }
@@ -195,28 +205,18 @@ impl Lookup {
             candidate.token = token;
             let was_asked = candidate.state != State::New;
             candidate.state = State::Answered;
-            let told_by = candidate.known.told_by;
+            let told_by = candidate.told_by;
             self.answers += usize::from(was_asked);
-            if let Some(teller) = self.tellers.get_mut(told_by) {
-                teller.add_answered();
-            }
-        }
-    }
-
-    /// A contact of the frontier answered with what [`teller`](Self::teller) gave.
-    pub fn told(&mut self, contact: &Contact, teller: Option<TellerId>) {
-        if let Some(candidate) = self.candidate(contact) {
-            candidate.teller = teller;
+            self.tellers.each(&told_by, Teller::add_answered);
         }
     }
 
     /// Those of whom it can be said whether their answers were of use, and whether they were: told of
     /// somebody who answered.
     pub fn judged(&self) -> impl Iterator<Item = (Contact, bool)> {
-        self.candidates.iter().filter_map(|candidate| {
-            let useful = self.tellers.get(candidate.teller)?.is_useful()?;
-            Some((candidate.contact, useful))
-        })
+        self.candidates
+            .iter()
+            .filter_map(|candidate| Some((candidate.contact, self.tellers.was_useful(candidate.teller?)?)))
     }
 
     /// The query that the last [`step`](Self::step) asked for cannot be sent now: it is as if it had
@@ -231,7 +231,12 @@ impl Lookup {
     /// A contact of the frontier did not answer, or not rightly.
     pub fn failed(&mut self, contact: &Contact) {
         if let Some(candidate) = self.candidate(contact) {
+            let was_waited_for = matches!(candidate.state, State::Queried | State::Abandoned);
             candidate.state = State::Failed;
+            let told_by = candidate.told_by;
+            if was_waited_for {
+                self.tellers.each(&told_by, Teller::add_missing);
+            }
         }
     }
 
@@ -241,10 +246,8 @@ impl Lookup {
             && candidate.state == State::Queried
         {
             candidate.state = State::Late;
-            let told_by = candidate.known.told_by;
-            if let Some(teller) = self.tellers.get_mut(told_by) {
-                teller.add_silent();
-            }
+            let told_by = candidate.told_by;
+            self.tellers.each(&told_by, Teller::add_missing);
         }
     }
 
@@ -296,15 +299,18 @@ impl Lookup {
 
     /// Whether whoever told of it seems to have made it up.
     fn is_made_up(&self, policy: &LookupPolicy, candidate: &Candidate) -> bool {
-        policy.prefer_sound && self.tellers.get(candidate.known.told_by).is_some_and(Teller::makes_up)
+        policy.prefer_sound && self.tellers.make_up(&candidate.told_by)
     }
 
-    /// Who is waited for, though late: the closest that have not failed, doubtful ones aside.
+    /// Who is waited for, though late: the closest that have not failed, doubtful and made-up ones aside.
     fn waited_for(&self, policy: &LookupPolicy, limits: &Limits) -> Window {
         let mut closest = self.select(limits, |_, candidate| {
-            let is_doubtful = candidate.known.doubtful || self.is_made_up(policy, candidate);
-            let doubted = candidate.state == State::Late && is_doubtful;
-            Place::held_if(candidate.state != State::Failed && !doubted)
+            Place::held_if(match candidate.state {
+                State::Failed => false,
+                State::Late if candidate.known.doubtful => false,
+                State::Late | State::New => !self.is_made_up(policy, candidate),
+                _ => true,
+            })
         });
         closest.truncate(policy.patience.into());
         closest
@@ -376,8 +382,7 @@ mod tests {
     use super::*;
     use khashmir_testing::quickcheck;
 
-    const COUNTED: Known =
-        Known { counted: true, doubtful: false, way_in: false, told_by: None, round_trip_micros: None };
+    const COUNTED: Known = Known { counted: true, doubtful: false, way_in: false, round_trip_micros: None };
 
     fn contact(n: u8) -> Contact {
         let mut id = [0; 20];
@@ -406,35 +411,69 @@ mod tests {
         assert_eq!(lookup.step(&LookupPolicy::RETRANSMIT, &Limits::DEFAULT), Step::Wait);
     }
 
+    /// `by` answers, and tells of all of these.
+    fn told(lookup: &mut Lookup, by: u8, all: impl IntoIterator<Item = u8>) {
+        let teller = lookup.begin_teller(&contact(by));
+        all.into_iter().for_each(|n| lookup.told_of(contact(n), COUNTED, teller));
+        lookup.answered(&contact(by), 0, None);
+    }
+
+    fn judged(lookup: &Lookup) -> Vec<(u8, bool)> {
+        lookup.judged().map(|(contact, useful)| (contact.id.0[19], useful)).collect()
+    }
+
     #[test]
-    fn of_whoever_tells_of_three_that_are_late_no_more_are_asked() {
+    fn of_whoever_tells_of_three_who_do_not_answer_no_more_are_asked() {
         let policy = LookupPolicy { parallelism: 4, opening: 4, ..LookupPolicy::DEFAULT };
-        let told = |lookup: &mut Lookup, by: u8, all: core::ops::Range<u8>| {
-            let teller = lookup.teller();
-            all.for_each(|n| lookup.found(contact(n), Known { told_by: teller, ..COUNTED }));
-            lookup.told(&contact(by), teller);
-            lookup.answered(&contact(by), 0, None);
-        };
         let mut lookup = lookup([101, 102, 103]);
         assert_eq!(queried(&mut lookup, &policy), [101, 102, 103]);
         told(&mut lookup, 101, 1..9);
         assert_eq!(queried(&mut lookup, &policy), [1, 2]);
         [1, 2].iter().for_each(|n| lookup.late(&contact(*n)));
-        assert_eq!(queried(&mut lookup, &policy), [3, 4, 5], "two silent ones may be chance");
-        // Whoever answers with an error is not silent.
+        assert_eq!(queried(&mut lookup, &policy), [3, 4, 5], "two may be chance");
         lookup.failed(&contact(3));
-        lookup.late(&contact(4));
-        told(&mut lookup, 102, 7..12);
-        assert_eq!(queried(&mut lookup, &policy), [7, 8, 9], "somebody else knows these");
+        let is_made_up = |lookup: &Lookup, policy| {
+            lookup.candidates.iter().filter(|candidate| lookup.is_made_up(policy, candidate)).count()
+        };
+        assert_eq!(is_made_up(&lookup, &policy), 8);
+        assert_eq!(is_made_up(&lookup, &LookupPolicy::KHASHMIR_2008), 0);
+        told(&mut lookup, 102, [7, 8]);
+        told(&mut lookup, 103, []);
+        assert_eq!(queried(&mut lookup, &policy), [7, 8], "somebody else knows these, and none knows 6");
         lookup.answered(&contact(7), 0, None);
-        told(&mut lookup, 103, 7..7);
-        let judged: Vec<_> = lookup.judged().map(|(contact, useful)| (contact.id.0[19], useful)).collect();
-        assert_eq!(judged, [(101, false), (102, true), (103, false)]);
-        // An answer that is late clears the first.
-        lookup.answered(&contact(1), 0, None);
-        assert!(lookup.judged().any(|judged| judged == (contact(101), true)));
-        let of_2008 = LookupPolicy::KHASHMIR_2008;
-        assert!(lookup.candidates.iter().all(|candidate| !lookup.is_made_up(&of_2008, candidate)));
+        assert_eq!(judged(&lookup), [(101, true), (102, true), (103, false)], "so the first is of use, too");
+        assert_eq!(is_made_up(&lookup, &policy), 0);
+    }
+
+    #[test]
+    fn those_who_are_made_up_hold_nobody_up() {
+        let policy = LookupPolicy { enough: 1, ..LookupPolicy::DEFAULT };
+        let mut lookup = lookup([101]);
+        queried(&mut lookup, &policy);
+        told(&mut lookup, 101, 1..9);
+        while let Step::Query(made_up) = lookup.step(&policy, &Limits::DEFAULT) {
+            lookup.late(&made_up);
+        }
+        assert_eq!(lookup.step(&policy, &Limits::DEFAULT), Step::Done);
+        assert_eq!((lookup.queries, judged(&lookup)), (4, [(101, false)].to_vec()));
+    }
+
+    #[test]
+    fn who_is_told_of_by_an_honest_node_too_is_asked_whoever_told_first() {
+        let policy = LookupPolicy { parallelism: 6, opening: 6, ..LookupPolicy::DEFAULT };
+        for first in [101, 102] {
+            let mut lookup = lookup([101, 102]);
+            queried(&mut lookup, &policy);
+            told(&mut lookup, first, if first == 101 { 1..9 } else { 8..9 });
+            told(&mut lookup, 203 - first, if first == 101 { 8..9 } else { 1..9 });
+            while let Step::Query(asked) = lookup.step(&policy, &Limits::DEFAULT) {
+                match asked.id.0[19] {
+                    8 => lookup.answered(&asked, 0, None),
+                    _ => lookup.failed(&asked),
+                }
+            }
+            assert!(lookup.closest(&Limits::DEFAULT).any(|candidate| candidate.contact == contact(8)));
+        }
     }
 
     #[test]

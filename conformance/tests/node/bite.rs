@@ -9,7 +9,7 @@ use khashmir::config::Admission;
 use khashmir_conformance::report::{CheckReport, Status};
 use khashmir_conformance::{Level, Tree};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -916,10 +916,16 @@ const IN_LOOKUPS: &[Mutation] = &[
     },
 ];
 
-/// A response that nobody sent, from someone whose id is known from others' responses.
+/// Where the compact contact of someone who answered is remembered.
+const WHO_ANSWERED: &[u8] = b"who answered";
+
+/// A response that nobody sent, from someone whose id is known from others' responses; it names someone
+/// who is there.
 fn as_if_found(memory: &Memory, from: &SocketAddr, t: &[u8]) -> Option<Vec<u8>> {
     let id = memory.by_bytes.get(from.to_string().as_bytes())?.clone();
-    let r = Tree::dictionary([("id", id.into()), ("nodes", Tree::List(Vec::new())), ("token", b"t".into())]);
+    let nodes = memory.by_bytes.get(WHO_ANSWERED).map(|node| Tree::Bytes(node.clone()));
+    let nodes = Tree::List(nodes.into_iter().collect());
+    let r = Tree::dictionary([("id", id.into()), ("nodes", nodes), ("token", b"t".into())]);
     Some(response(t, r))
 }
 
@@ -944,7 +950,14 @@ fn believe(memory: &mut Memory, datagram: Datagram) -> Option<Datagram> {
         && bytes_at(bytes, &["r", "id"]).as_ref() == known
         && nodes
             .is_some_and(|nodes| nodes.iter().all(|node| node.bytes().is_some_and(|node| node.len() == 26)));
-    if is_good { Some(datagram) } else { Some((*addr, as_if_found(memory, addr, t)?)) }
+    if !is_good {
+        return Some((*addr, as_if_found(memory, addr, t)?));
+    }
+    if let (Some(id), IpAddr::V4(ip)) = (known, addr.ip()) {
+        let node = [&id[..], &ip.octets(), &addr.port().to_be_bytes()].concat();
+        memory.by_bytes.insert(WHO_ANSWERED.into(), node);
+    }
+    Some(datagram)
 }
 
 /// Error 201 in answer to `query`.

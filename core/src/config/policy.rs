@@ -31,9 +31,10 @@ pub struct LookupPolicy {
     /// With `abort_early`: of the K closest, once all are queried, so many answers are enough, those
     /// of the first [`patience`](Self::patience) among them. 8 or more: all.
     pub enough: u8,
-    /// Contacts that failed a request, or are not known to be reachable, or told a lookup of nobody who
-    /// is there, are neither told to others nor asked as long as there are K others; nobody waits for those
-    /// that failed. Of whoever names three that are silent, and none who answers, no more are asked.
+    /// Contacts that failed a request, or are not known to be reachable, are neither told to others nor
+    /// asked as long as there are K others; nobody waits for those that failed. Those who told the last
+    /// lookup of nobody who is there are not told to others either, and of whoever tells of three who do
+    /// not answer, and none who does, no more are asked.
     pub prefer_sound: bool,
 }
 

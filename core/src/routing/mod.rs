@@ -211,8 +211,10 @@ impl RoutingTable {
     /// A lookup for `target` starts: its bucket needs no refresh for a while; our own only if that is
     /// our neighbourhood.
     pub fn touch(&mut self, now: Instant, target: &Id) {
-        let index = self.index(target);
-        if self.refreshes_neighbourhood(index) && *target != self.own_id.neighbour() {
+        // Our neighbour need not be in our bucket: it has the other last bits.
+        let is_neighbourhood = self.admission == Admission::Reach && *target == self.own_id.neighbour();
+        let index = if is_neighbourhood { self.buckets.len() - 1 } else { self.index(target) };
+        if self.refreshes_neighbourhood(index) && !is_neighbourhood {
             return;
         }
         self.buckets[index].refresh_at = now + self.upkeep.refresh_after;
@@ -245,31 +247,33 @@ impl RoutingTable {
         self.admission == Admission::Reach && self.is_last(index)
     }
 
-    /// Puts up to K contacts closest to `target` into `out`, closest first.
+    /// Puts up to K contacts closest to `target` that others are told of into `out`, closest first.
     pub fn closest(&self, target: &Id, out: &mut ArrayVec<Contact, K>) {
         out.clear();
-        out.extend(self.closest_entries(target).iter().map(|(_, entry)| entry.contact));
+        out.extend(self.closest_entries(target, Entry::is_sound).iter().map(|(_, entry)| entry.contact));
     }
 
-    /// The same, each with how long its last answer took, if that is known.
+    /// Up to K contacts closest to `target` that we ask ourselves, each with how long its last answer took, if
+    /// that is known. Whoever was of no use may be by now.
     pub fn closest_with_round_trips(
         &self,
         target: &Id,
     ) -> impl Iterator<Item = (Contact, Option<NonZeroU32>)> + use<> {
-        let entries = self.closest_entries(target);
+        let entries = self.closest_entries(target, Entry::is_reachable);
         let known: ArrayVec<_, K> =
             entries.iter().map(|(_, entry)| (entry.contact, entry.round_trip_micros)).collect();
         known.into_iter()
     }
 
-    fn closest_entries(&self, target: &Id) -> Closest<'_> {
+    /// Those that are not `preferred` fill what the others leave.
+    fn closest_entries(&self, target: &Id, preferred: impl Fn(&Entry) -> bool) -> Closest<'_> {
         let mut closest = Closest::new();
         if self.prefer_sound {
-            self.select(target, &mut closest, Entry::is_sound);
+            self.select(target, &mut closest, &preferred);
         }
         if !closest.is_full() {
             let mut others = Closest::new();
-            self.select(target, &mut others, |entry| !(self.prefer_sound && entry.is_sound()));
+            self.select(target, &mut others, |entry| !(self.prefer_sound && preferred(entry)));
             closest.extend(others.into_iter().take(K - closest.len()));
             closest.sort_unstable_by_key(|(distance, _)| *distance);
         }

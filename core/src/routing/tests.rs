@@ -128,6 +128,28 @@ fn only_a_lookup_of_our_neighbourhood_puts_off_that_of_our_neighbourhood() {
 }
 
 #[test]
+fn our_neighbourhood_is_looked_up_once_however_close_others_claim_to_be() {
+    // The neighbour of an id that ends in ones shares none of them.
+    let own_id = Id([0xff; 20]);
+    let mut table = RoutingTable::new(own_id, Upkeep::DEFAULT, &LookupPolicy::DEFAULT, Instant::ORIGIN);
+    for n in 0..16u8 {
+        let mut id = own_id;
+        id.0[19] ^= n + 1;
+        table.answered(Instant::ORIGIN, by(Contact { id, addr: addr(n.into()) }));
+    }
+    assert!(table.buckets.len() > 153);
+    let mut rng = Rng::new([3; 32], Purpose::Refresh);
+    let due = Instant::ORIGIN + 60 * MINUTE;
+    let targets = core::iter::from_fn(|| {
+        let target = table.refresh_target(due, &mut rng)?;
+        table.touch(due, &target);
+        Some(target)
+    });
+    assert_eq!(targets.take(1000).filter(|target| *target == own_id.neighbour()).count(), 1);
+    assert_eq!(table.refresh_target(due, &mut rng), None);
+}
+
+#[test]
 fn closest_is_what_sorting_all_would_give_and_invariants_hold() {
     fn law(own: Id, seeds: Vec<(Id, u8)>, target: Id) -> bool {
         let mut table =
@@ -214,7 +236,7 @@ fn one_long_on_trust_goes_once_others_were_reached() {
 }
 
 #[test]
-fn one_that_is_no_use_is_not_told_of_and_makes_room() {
+fn one_that_is_no_use_is_asked_but_not_told_of_and_makes_room() {
     let mut table =
         RoutingTable::new(Id([0; 20]), Upkeep::KHASHMIR_2008, &LookupPolicy::DEFAULT, Instant::ORIGIN);
     let (useless, newcomer) = (contact(0x80, 0), contact(0x80, 100));
@@ -228,6 +250,7 @@ fn one_that_is_no_use_is_not_told_of_and_makes_room() {
     assert!(is_told_of(&table) && table.room(Instant::ORIGIN, &newcomer, true) == Room::None);
     table.judge(&useless, false);
     assert!(!is_told_of(&table));
+    assert!(table.closest_with_round_trips(&useless.id).any(|(contact, _)| contact == useless), "asked");
     assert_eq!(table.room(Instant::ORIGIN, &newcomer, true), Room::InsteadOf(useless));
     table.judge(&useless, true);
     assert!(is_told_of(&table) && table.room(Instant::ORIGIN, &newcomer, true) == Room::None);

@@ -43,11 +43,9 @@ impl Search {
 
     pub(super) fn answered(&mut self, parts: &mut Parts, from: &Contact, response: &Response<'_>) {
         for (family, contacts) in [(Family::Ipv4, &response.nodes), (Family::Ipv6, &response.nodes6)] {
+            let teller = self.lookups[family as usize].begin_teller(from);
             if let Some(contacts) = contacts {
-                let teller = self.take_contacts(parts, family, contacts);
-                if family == Family::of(&from.addr) {
-                    self.lookups[family as usize].told(from, teller);
-                }
+                self.take_contacts(parts, family, contacts, from, teller);
             }
         }
         let num = response.num.and_then(|num| num.try_into().ok()).unwrap_or(0);
@@ -125,10 +123,11 @@ impl Search {
         parts: &mut Parts,
         family: Family,
         contacts: &Contacts<'_>,
-    ) -> Option<TellerId> {
+        from: &Contact,
+        teller: Option<TellerId>,
+    ) {
         let limit = parts.config.limits.contacts_per_response;
         let mut used = ArrayVec::<Contact, 64>::new();
-        let told_by = self.lookups[family as usize].teller();
         for contact in contacts.iter() {
             let counted = parts.counts(&contact.addr);
             let repeated = counted && used.iter().any(|other| other.addr.ip() == contact.addr.ip());
@@ -139,10 +138,10 @@ impl Search {
                 continue;
             }
             used.push(contact);
-            let known = Known { told_by, ..known(parts, &contact) };
-            self.lookups[family as usize].found(contact, known);
+            // Nobody vouches for himself.
+            let teller = teller.filter(|_| contact != *from);
+            self.lookups[family as usize].told_of(contact, known(parts, &contact), teller);
         }
-        told_by
     }
 }
 
