@@ -938,6 +938,13 @@ fn believe(memory: &mut Memory, datagram: Datagram) -> Option<Datagram> {
         let addr = SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])));
         memory.by_bytes.insert(addr.to_string().into(), node[..20].into());
     }
+    // Nobody with a fault names anybody; the bootstrap contact does, before others are asked.
+    if let (Some([_, ..]), Some(id), IpAddr::V4(ip)) =
+        (nodes.as_deref(), bytes_at(bytes, &["r", "id"]), from.ip())
+    {
+        let node = [&id[..], &ip.octets(), &from.port().to_be_bytes()].concat();
+        memory.by_bytes.entry(WHO_ANSWERED.into()).or_insert(node);
+    }
     let asked = memory.by_addr.iter().find(|(addr, _)| {
         addr.ip() == from.ip() && memory.by_bytes.contains_key(addr.to_string().as_bytes())
     });
@@ -950,14 +957,7 @@ fn believe(memory: &mut Memory, datagram: Datagram) -> Option<Datagram> {
         && bytes_at(bytes, &["r", "id"]).as_ref() == known
         && nodes
             .is_some_and(|nodes| nodes.iter().all(|node| node.bytes().is_some_and(|node| node.len() == 26)));
-    if !is_good {
-        return Some((*addr, as_if_found(memory, addr, t)?));
-    }
-    if let (Some(id), IpAddr::V4(ip)) = (known, addr.ip()) {
-        let node = [&id[..], &ip.octets(), &addr.port().to_be_bytes()].concat();
-        memory.by_bytes.insert(WHO_ANSWERED.into(), node);
-    }
-    Some(datagram)
+    if is_good { Some(datagram) } else { Some((*addr, as_if_found(memory, addr, t)?)) }
 }
 
 /// Error 201 in answer to `query`.
