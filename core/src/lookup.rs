@@ -152,21 +152,20 @@ impl Lookup {
 
     /// Puts a contact into the frontier, unless it is there.
     pub fn found(&mut self, contact: Contact, known: Known) {
-        self.told_of(contact, known, None);
+        self.told_of(contact, known, TellerId::TRUSTED);
     }
 
-    /// `teller` has told of contacts, each of which is [`told_of`](Self::told_of) then. `None`: there have
-    /// been too many such responses.
-    pub fn begin_teller(&mut self, teller: &Contact) -> Option<TellerId> {
+    /// `teller` has told of contacts, each of which is [`told_of`](Self::told_of) then.
+    pub fn begin_teller(&mut self, teller: &Contact) -> TellerId {
         let id = self.tellers.begin();
         if let Some(candidate) = self.candidate(teller) {
-            candidate.teller = id;
+            candidate.teller = Some(id);
         }
         id
     }
 
     /// Puts a contact that `teller` told of into the frontier, unless it is there.
-    pub fn told_of(&mut self, contact: Contact, known: Known, teller: Option<TellerId>) {
+    pub fn told_of(&mut self, contact: Contact, known: Known, teller: TellerId) {
         let distance = contact.id.distance(&self.target);
         // Worked out again each time: a frontier is what a node takes most memory for.
         let is_closer = |other: &Candidate| other.contact.id.distance(&self.target) < distance;
@@ -174,9 +173,7 @@ impl Lookup {
         let mut same = self.candidates[at..].iter_mut().take_while(|other| other.contact.id == contact.id);
         if let Some(same) = same.find(|other| other.contact == contact) {
             same.known.way_in |= known.way_in;
-            if let Some(teller) = teller {
-                self.tellers.note(&mut same.told_by, teller, same.state == State::Answered);
-            }
+            self.tellers.note(&mut same.told_by, teller, same.state == State::Answered);
             return;
         }
         if self.candidates.len() == MAX_CANDIDATES {
@@ -186,9 +183,7 @@ impl Lookup {
             self.candidates.pop();
         }
         let mut told_by = ToldBy::default();
-        if let Some(teller) = teller {
-            self.tellers.note(&mut told_by, teller, false);
-        }
+        self.tellers.note(&mut told_by, teller, false);
         let candidate =
             Candidate { contact, num: 0, token: None, known, told_by, teller: None, state: State::New };
         if self.candidates.len() == self.candidates.capacity() {
@@ -412,10 +407,11 @@ mod tests {
     }
 
     /// `by` answers, and tells of all of these.
-    fn told(lookup: &mut Lookup, by: u8, all: impl IntoIterator<Item = u8>) {
+    fn told(lookup: &mut Lookup, by: u8, all: impl IntoIterator<Item = u8>) -> TellerId {
         let teller = lookup.begin_teller(&contact(by));
         all.into_iter().for_each(|n| lookup.told_of(contact(n), COUNTED, teller));
         lookup.answered(&contact(by), 0, None);
+        teller
     }
 
     fn judged(lookup: &Lookup) -> Vec<(u8, bool)> {
@@ -427,7 +423,7 @@ mod tests {
         let policy = LookupPolicy { parallelism: 4, opening: 4, ..LookupPolicy::DEFAULT };
         let mut lookup = lookup([101, 102, 103]);
         assert_eq!(queried(&mut lookup, &policy), [101, 102, 103]);
-        told(&mut lookup, 101, 1..9);
+        let liar = told(&mut lookup, 101, 1..9);
         assert_eq!(queried(&mut lookup, &policy), [1, 2]);
         [1, 2].iter().for_each(|n| lookup.late(&contact(*n)));
         assert_eq!(queried(&mut lookup, &policy), [3, 4, 5], "two may be chance");
@@ -439,6 +435,9 @@ mod tests {
         assert_eq!(is_made_up(&lookup, &LookupPolicy::KHASHMIR_2008), 0);
         told(&mut lookup, 102, [7, 8]);
         told(&mut lookup, 103, []);
+        lookup.found(contact(90), COUNTED);
+        lookup.told_of(contact(90), COUNTED, liar);
+        assert_eq!(is_made_up(&lookup, &policy), 6, "nor is it whom we know ourselves");
         assert_eq!(queried(&mut lookup, &policy), [7, 8], "somebody else knows these, and none knows 6");
         lookup.answered(&contact(7), 0, None);
         assert_eq!(judged(&lookup), [(101, true), (102, true), (103, false)], "so the first is of use, too");

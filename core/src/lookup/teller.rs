@@ -8,6 +8,11 @@ use core::num::NonZeroU8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TellerId(NonZeroU8);
 
+impl TellerId {
+    /// Ourselves, or whoever no account is kept of: makes nobody up.
+    pub const TRUSTED: TellerId = TellerId(NonZeroU8::MAX);
+}
+
 /// Up to two of those who told of a contact. Whoever tells of it first may have made up others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ToldBy([Option<TellerId>; 2]);
@@ -46,16 +51,19 @@ impl Teller {
     }
 }
 
-/// All of one lookup, 255 at most.
+/// All of one lookup of whom account is kept, 254 at most.
 #[derive(Clone, Debug, Default)]
 pub struct Tellers(Vec<Teller>);
 
 impl Tellers {
-    /// One more; `None`: there have been too many.
-    pub fn begin(&mut self) -> Option<TellerId> {
-        let number = u8::try_from(self.0.len() + 1).ok().and_then(NonZeroU8::new)?;
-        self.0.push(Teller::default());
-        Some(TellerId(number))
+    /// One more.
+    pub fn begin(&mut self) -> TellerId {
+        let number = u8::try_from(self.0.len() + 1).ok().and_then(NonZeroU8::new);
+        let id = number.map_or(TellerId::TRUSTED, TellerId);
+        if id != TellerId::TRUSTED {
+            self.0.push(Teller::default());
+        }
+        id
     }
 
     /// `teller` tells of a contact, as others may have done, and which may have answered already. Whoever
@@ -73,10 +81,9 @@ impl Tellers {
         }
     }
 
-    /// Whether all who told of a contact make contacts up; not if nobody did.
+    /// Whether all who told of a contact make contacts up.
     pub fn make_up(&self, told_by: &ToldBy) -> bool {
-        let mut tellers = told_by.0.iter().flatten().filter_map(|teller| self.get(*teller)).peekable();
-        tellers.peek().is_some() && tellers.all(Teller::makes_up)
+        told_by.0.iter().flatten().all(|id| self.get(*id).is_some_and(Teller::makes_up))
     }
 
     /// Notes for all of them what became of a contact.
