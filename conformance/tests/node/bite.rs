@@ -938,7 +938,7 @@ fn believe(memory: &mut Memory, datagram: Datagram) -> Option<Datagram> {
         let addr = SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])));
         memory.by_bytes.insert(addr.to_string().into(), node[..20].into());
     }
-    // Nobody with a fault names anybody; the bootstrap contact does, before others are asked.
+    // The first who names anybody is the bootstrap contact, who has no fault.
     if let (Some([_, ..]), Some(id), IpAddr::V4(ip)) =
         (nodes.as_deref(), bytes_at(bytes, &["r", "id"]), from.ip())
     {

@@ -66,7 +66,7 @@ fn harm(malice: Malice, asks_every: u64, lookup: LookupPolicy, seed: u64) -> Har
 }
 
 #[test]
-fn what_attacks_do_to_our_policy_beside_that_of_2008() {
+fn no_attack_does_better_against_our_policy_than_against_that_of_2008() {
     for malice in Malice::ALL {
         // What floods does nothing else.
         let rhythms = if malice == Malice::Floods { &ASKS_EVERY[..1] } else { &ASKS_EVERY };
